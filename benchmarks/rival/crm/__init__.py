@@ -1,0 +1,1 @@
+"""The model whose saves tell."""

@@ -1,0 +1,129 @@
+"""The API describes itself: what its OpenAPI document says, held against the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.api.conftest import Caller
+from webhooks import catalog, exactjson, signing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def document(anyone: Caller) -> dict[str, Any]:
+    response = anyone.get("schema/")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By operationId."""
+    return {
+        operation["operationId"]: operation
+        for item in document["paths"].values()
+        for operation in item.values()
+    }
+
+
+def test_every_address_is_described_and_each_operation_named_once(
+    document: dict[str, Any],
+) -> None:
+    from django.urls import get_resolver
+    from rest_framework.schemas.generators import EndpointEnumerator
+
+    endpoints = EndpointEnumerator(get_resolver().url_patterns).get_api_endpoints()
+    known = {(path, method) for path, method, callback in endpoints if callback.cls.tag != ""}
+    described = {
+        (path, method.upper()) for path, item in document["paths"].items() for method in item
+    }
+    assert known == described and len(known) > 50
+    assert len(operations(document)) == len(described)
+
+
+def test_every_operation_says_who_may_and_what_can_go_wrong(document: dict[str, Any]) -> None:
+    kept = operations(document)
+    assert kept["cliente_list"]["security"] == [{"bearer": []}, {"session": []}]
+    assert "`clientes.view_cliente`" in kept["cliente_list"]["description"]
+    assert kept["schema_retrieve"]["security"] == [{}]
+    for name, operation in kept.items():
+        assert operation["summary"], name
+        problems = {status for status in operation["responses"] if int(status) >= 400}
+        assert {"400", "406", "500", "503"} <= problems, name
+        if operation["security"] != [{}]:
+            assert {"401", "403", "429"} <= problems, name
+        for status in problems:
+            response = operation["responses"][status]
+            reference = response.get("$ref", "").rpartition("/")[2]
+            content = document["components"]["responses"].get(reference, response)["content"]
+            kind = "json" if name.startswith("rd_station") else "problem+json"
+            assert list(content) == [f"application/{kind}"]
+
+
+def test_headers_of_the_protocol_are_documented(document: dict[str, Any]) -> None:
+    def parameters(name: str) -> list[str]:
+        return [each.get("$ref", "").rpartition("/")[2] for each in kept[name]["parameters"]]
+
+    kept = operations(document)
+    assert "Idempotency-Key" in parameters("cliente_create")
+    assert "If-Match" in parameters("cliente_partial_update")
+    assert "If-None-Match" in parameters("cliente_retrieve")
+    assert set(kept["cliente_create"]["responses"]["201"]["headers"]) == {
+        "ETag",
+        "Location",
+        "Idempotent-Replayed",
+    }
+    assert "304" in kept["cliente_retrieve"]["responses"]
+    assert "412" in kept["cliente_destroy"]["responses"]
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert document["components"]["securitySchemes"]["session"]["in"] == "cookie"
+
+
+def test_it_speaks_the_callers_language(anyone: Caller, document: dict[str, Any]) -> None:
+    portuguese = anyone.get("schema/", accept_language="pt-BR").json()
+    for name, operation in operations(portuguese).items():
+        assert operation["summary"] != operations(document)[name]["summary"], name
+    OpenAPIV31SpecValidator(portuguese).validate()
+
+
+def test_the_document_has_a_state_that_can_be_asked_for(anyone: Caller) -> None:
+    tag = anyone.get("schema/")["ETag"]
+    assert anyone.get("schema/", if_none_match=tag).status_code == 304
+
+
+# --- webhooks -----------------------------------------------------------------------------------
+def test_every_type_of_event_is_a_webhook_of_the_document(document: dict[str, Any]) -> None:
+    assert list(document["webhooks"]) == [each.name for each in catalog.all_types()]
+    for each in catalog.all_types():
+        content = document["webhooks"][each.name]["post"]["requestBody"]["content"]
+        body = content["application/json"]
+        jsonschema.Draft202012Validator(body["schema"]).validate(body["example"])
+        assert body["example"] == each.example
+
+
+def test_the_examples_verify_with_the_secret_that_is_named(document: dict[str, Any]) -> None:
+    from webhooks.api.openapi import EXAMPLE_MOMENT, EXAMPLE_SECRET
+
+    assert [each for each in document["tags"] if EXAMPLE_SECRET in each["description"]]
+    for each in document["webhooks"].values():
+        operation = each["post"]
+        headers = {item["name"]: item["example"] for item in operation["parameters"]}
+        body = exactjson.dumps(
+            operation["requestBody"]["content"]["application/json"]["example"]
+        ).encode()
+        assert signing.verify_hex(EXAMPLE_SECRET, body, headers["X-Webhook-Signature"])
+        assert signing.verify_standard(
+            EXAMPLE_SECRET, headers, body, now=int(EXAMPLE_MOMENT.timestamp())
+        )
+        for item in operation["parameters"]:
+            jsonschema.Draft202012Validator(item["schema"]).validate(item["example"])

@@ -1,0 +1,415 @@
+"""Events and deliveries: what happened, whether it arrived, and sending it again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.webhooks.conftest import Login
+from tests.webhooks.makers import a_delivery, a_webhook, ago, an_attempt, an_event
+from webhooks import operations
+from webhooks.admin import presentation
+from webhooks.admin.base import BoundedPaginator
+from webhooks.admin.replay import chosen_by_list
+from webhooks.models import AuditEntry, Delivery, Event, ReplayJob, Webhook
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
+
+EVENTS = "/admin/webhooks/event/"
+DELIVERIES = "/admin/webhooks/delivery/"
+REPLAY = "/admin/webhooks/delivery/replay_many/"
+LOOK = ("view_event", "view_delivery", "view_webhook")
+
+
+def page(row: Any, name: str = "change") -> str:
+    return reverse(f"admin:webhooks_{row._meta.model_name}_{name}", args=[row.pk])
+
+
+def found(client: Client, url: str, **query: str) -> list[int]:
+    answer = client.get(url, query)
+    assert answer.status_code == 200
+    return [row.pk for row in answer.context["cl"].result_list]
+
+
+# --- read-only ----------------------------------------------------------------------------------
+def test_nobody_adds_changes_or_deletes_them() -> None:
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    delivery = a_delivery(a_webhook())
+    for row in (delivery, delivery.event):
+        base = EVENTS if isinstance(row, Event) else DELIVERIES
+        assert client.get(f"{base}add/").status_code == 403
+        assert client.post(page(row), {"status": "delivered"}).status_code == 403
+        assert client.post(page(row, "delete"), {"post": "yes"}).status_code == 403
+        assert "delete_selected" not in client.get(base).content.decode()
+    assert Event.objects.exists()
+
+
+def test_strangers_see_nothing(login: Login) -> None:
+    delivery = a_delivery(a_webhook())
+    client = login("view_webhook")
+    for url in (EVENTS, DELIVERIES, page(delivery), page(delivery.event)):
+        assert client.get(url).status_code == 403
+
+
+# --- finding ------------------------------------------------------------------------------------
+def test_events_are_found_by_object_id_and_type(login: Login) -> None:
+    client = login(*LOOK)
+    first = an_event("cliente.criado", subject="cliente_1")
+    second = an_event("tarefa.criada", subject="tarefa_2", occurred_at=ago(days=3), origin="api")
+    assert found(client, EVENTS) == [second.pk, first.pk]
+    assert found(client, EVENTS, q="cliente_1") == [first.pk]
+    assert found(client, EVENTS, q=second.public_id) == [second.pk]
+    assert found(client, EVENTS, q=str(second.pk)) == [second.pk]
+    assert found(client, EVENTS, q="tarefa.criada") == [second.pk]
+    assert found(client, EVENTS, q="nada") == []
+    assert found(client, EVENTS, type="tarefa.criada") == [second.pk]
+    assert found(client, EVENTS, period="24h") == [first.pk]
+
+
+def test_deliveries_are_found_by_what_one_knows(login: Login) -> None:
+    client = login(*LOOK)
+    erp, shop = a_webhook(), a_webhook(name="Loja")
+    first = a_delivery(erp, an_event("cliente.criado", subject="cliente_1"), at=ago(days=3))
+    second = a_delivery(
+        shop,
+        an_event("tarefa.criada", subject="tarefa_2"),
+        status=Delivery.Status.PENDING,
+        next_attempt_at=timezone.now(),
+    )
+    assert found(client, DELIVERIES) == [second.pk, first.pk]
+    assert found(client, DELIVERIES, q="cliente_1") == [first.pk]
+    assert found(client, DELIVERIES, q=first.event.public_id) == [first.pk]
+    assert found(client, DELIVERIES, q=str(first.pk)) == [first.pk]
+    assert found(client, DELIVERIES, q="9" * 30) == []
+    assert found(client, DELIVERIES, status__exact="failed") == [first.pk]
+    assert found(client, DELIVERIES, webhook=str(shop.pk)) == [second.pk]
+    assert found(client, DELIVERIES, type="tarefa.criada") == [second.pk]
+    assert found(client, DELIVERIES, period="24h") == [second.pk]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"webhook": "abc"},
+        {"period": "x"},
+        {"q": "\x00"},
+        {"since": "2024-02-31"},
+        {"http": "x"},
+        {"type": "\x00"},
+    ],
+)
+def test_a_mangled_address_is_no_server_error(login: Login, query: dict[str, str]) -> None:
+    client = login(*LOOK)
+    client = login(*LOOK, "replay_delivery")
+    for url in (EVENTS, DELIVERIES, REPLAY):
+        assert client.get(url, query).status_code in {200, 302}
+
+
+def test_lists_cost_the_same_for_many_and_read_no_bodies(
+    login: Login, django_assert_max_num_queries: Any, django_assert_num_queries: Any
+) -> None:
+    client = login(*LOOK)
+    webhook = a_webhook()
+    for _ in range(30):
+        a_delivery(webhook)
+    for url in (EVENTS, DELIVERIES):
+        with django_assert_max_num_queries(10) as captured:
+            assert client.get(url).status_code == 200
+        sent = " ".join(query["sql"] for query in captured.captured_queries)
+        assert '"body"' not in sent
+        assert '"snapshot"' not in sent
+
+
+def test_no_list_counts_a_whole_table(login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webhooks.admin.base.MOST_COUNTED", 3)
+    webhook = a_webhook()
+    for _ in range(5):
+        a_delivery(webhook)
+    assert BoundedPaginator(Delivery.objects.order_by("-id"), 2).count == 3
+    assert "There are 3 or more" in login(*LOOK).get(DELIVERIES).content.decode()
+
+
+# --- one event ----------------------------------------------------------------------------------
+def test_an_event_tells_who_got_it_and_why_the_others_did_not(login: Login) -> None:
+    event = an_event(occurred_at=timezone.now())
+    delivery = a_delivery(a_webhook(name="Recebeu"), event)
+    a_webhook(name="Tarefas", events=["tarefa.*"])
+    html = login(*LOOK).get(page(event)).content.decode()
+    assert page(delivery) in html
+    assert "Its events (tarefa.*) do not cover cliente.criado." in html
+
+
+def test_a_body_is_seen_with_its_permission_only(login: Login) -> None:
+    event = an_event(body='{"data":{"nome":"<b>João</b>"}}')
+    client = login(*LOOK)
+    html = client.get(page(event)).content.decode()
+    assert "&quot;nome&quot;: &quot;•••&quot;" in html
+    assert "João" not in html
+    assert page(event, "reveal") not in html
+    assert client.post(page(event, "reveal")).status_code == 403
+
+    client = login(*LOOK, "view_payload")
+    assert "João" not in client.get(page(event)).content.decode()
+    assert client.get(page(event, "reveal")).status_code == 405
+    assert not AuditEntry.objects.exists()
+    answer = client.post(page(event, "reveal"), follow=True)
+    html = answer.content.decode()
+    assert "&quot;nome&quot;: &quot;&lt;b&gt;João" in html
+    assert "<b>João" not in html
+    assert "no-store" in answer.headers["Cache-Control"]
+    [entry] = AuditEntry.objects.values_list("action", "subject")
+    assert entry == ("viewed_payload", event.public_id)
+    assert "João" not in client.get(page(event)).content.decode(), "it is shown once"
+
+
+def test_what_tells_nobodys_data_is_not_hidden() -> None:
+    body = {
+        "event": "cliente.criado",
+        "timestamp": "2024-01-01T10:00:00Z",
+        "data": {"id": "cliente_1", "nome": "João", "tags": ["vip"], "ativo": True, "x": None},
+    }
+    assert json.loads(presentation.masked(json.dumps(body))) == {
+        **body,
+        "data": {"id": "cliente_1", "nome": "•••", "tags": ["•••"], "ativo": "•••", "x": None},
+    }
+    assert presentation.masked("João disse") == "•••"
+    assert presentation.masked("") == ""
+
+
+# --- one delivery -------------------------------------------------------------------------------
+def test_a_delivery_tells_its_story(login: Login) -> None:
+    delivery = a_delivery(a_webhook(), an_event(body='{"data":{"nome":"João"}}'))
+    an_attempt(delivery, error="timeout", status_code=None, response_body="", duration_ms=5000)
+    an_attempt(
+        delivery,
+        number=2,
+        status_code=500,
+        request_headers={"Authorization": "••••••••", "X-Webhook-Id": "evt_1"},
+        response_body="<script>alert('x')</script>",
+        response_headers={"x-evil": "<img src=x onerror=alert(1)>"},
+    )
+    client = login(*LOOK, "view_payload")
+    html = client.post(page(delivery, "reveal"), follow=True).content.decode()
+    for words in ("Attempt 1", "Attempt 2", "5000 ms", "HTTP 500", "evt_1", "João"):
+        assert words in html
+    assert "<script>alert(" not in html
+    assert "<img src=x" not in html
+    assert "&lt;script&gt;alert(" in html
+    assert "x-evil: &lt;img src=x" in html
+
+    html = login(*LOOK).get(page(delivery)).content.decode()
+    assert "Attempt 2" in html
+    assert "João" not in html
+    assert "alert(&#x27;x" not in html
+    assert "x-evil: •••" in html
+    assert "img src=x" not in html
+
+
+def test_a_delivery_of_a_deleted_webhook_can_still_be_read(login: Login) -> None:
+    webhook = a_webhook()
+    delivery = a_delivery(webhook)
+    operations.delete_webhook(webhook)
+    client = login(*LOOK, "replay_delivery")
+    html = client.get(page(delivery)).content.decode()
+    assert "ERP (deleted)" in html
+    assert page(delivery, "replay") not in html
+    assert client.get(DELIVERIES).status_code == 200
+
+
+# --- sending again ------------------------------------------------------------------------------
+def test_sending_again_needs_its_permission_and_a_post(login: Login) -> None:
+    delivery = a_delivery(a_webhook())
+    may = login(*LOOK, "replay_delivery")
+    for client in (login(*LOOK), login("replay_delivery")):
+        assert client.post(page(delivery, "replay")).status_code == 403
+    assert may.get(page(delivery, "replay")).status_code == 405
+    assert page(delivery, "replay") not in login(*LOOK).get(page(delivery)).content.decode()
+    delivery.refresh_from_db()
+    assert delivery.status == Delivery.Status.FAILED
+
+    assert page(delivery, "replay") in may.get(page(delivery)).content.decode()
+    html = may.post(page(delivery, "replay"), follow=True).content.decode()
+    assert "1 delivery is on its way" in html
+    delivery.refresh_from_db()
+    assert delivery.status == Delivery.Status.PENDING
+    html = may.post(page(delivery, "replay"), follow=True).content.decode()
+    assert "left alone" in html
+
+
+def test_the_selected_are_sent_again_with_the_permission_only(login: Login) -> None:
+    webhook = a_webhook()
+    failed = a_delivery(webhook)
+    pending = a_delivery(webhook, status=Delivery.Status.PENDING, schedule_position=2)
+    selected = {"action": "replay_selected", "_selected_action": [failed.pk, pending.pk]}
+
+    client = login(*LOOK)
+    assert "replay_selected" not in client.get(DELIVERIES).content.decode()
+    client.post(DELIVERIES, selected)
+    failed.refresh_from_db()
+    assert failed.status == Delivery.Status.FAILED
+
+    client = login(*LOOK, "replay_delivery")
+    html = client.post(DELIVERIES, selected, follow=True).content.decode()
+    assert "1 delivery is sent again" in html
+    assert "ERP" in html
+    failed.refresh_from_db()
+    assert failed.status == Delivery.Status.FAILED, "the page asks first"
+
+    html = agree(client, html).content.decode()
+    operations.work_on_replays(wait=lambda pause: None)
+    failed.refresh_from_db()
+    pending.refresh_from_db()
+    assert failed.status == Delivery.Status.PENDING
+    assert pending.schedule_position == 2
+    assert 'data-wh-live="2"' in html
+    job = ReplayJob.objects.get()
+    assert "1 of 1" in client.get(page(job)).content.decode()
+    assert "data-wh-live" not in client.get(page(job)).content.decode()
+
+
+def agree(client: Client, html: str, rate: int = 50) -> Any:
+    """Send the form of the page that asks."""
+    [chosen] = re.findall(r'name="chosen" value="([^"]+)"', html)
+    return client.post(REPLAY, {"chosen": chosen, "rate": rate}, follow=True)
+
+
+def test_all_that_match_the_list_are_sent_again_and_no_others(login: Login) -> None:
+    webhook, other = a_webhook(), a_webhook(name="Loja")
+    wanted = [a_delivery(webhook, last_error="timeout").pk for _ in range(3)]
+    a_delivery(webhook, last_error="dns")
+    a_delivery(other, last_error="timeout")
+    a_delivery(webhook, last_error="timeout", at=ago(days=3))
+    a_delivery(webhook, status=Delivery.Status.DELIVERED)
+    client = login(*LOOK, "replay_delivery")
+    query = {"webhook": str(webhook.pk), "error": "timeout", "period": "24h"}
+    html = client.get(DELIVERIES, query).content.decode()
+    [address] = re.findall(rf'href="({REPLAY}[^"]+)"', html)
+    html = client.get(address.replace("&amp;", "&")).content.decode()
+    assert "3 deliveries are sent again" in html
+    assert "too slow" in html
+    late = a_delivery(webhook, last_error="timeout")
+
+    agree(client, html)
+    operations.work_on_replays(wait=lambda pause: None)
+    sent = Delivery.objects.filter(status=Delivery.Status.PENDING).values_list("pk", flat=True)
+    assert sorted(sent) == wanted
+    assert late.pk not in sent
+
+
+@pytest.mark.parametrize(
+    ("query", "statuses"),
+    [({}, ["failed"]), ({"status__exact": "delivered"}, ["delivered"]), ({"ids": "1"}, None)],
+)
+def test_what_was_delivered_is_sent_again_only_if_asked_for(
+    query: dict[str, str], statuses: list[str] | None
+) -> None:
+    chosen = chosen_by_list(query)
+    assert list(chosen.statuses) == (statuses or list(operations.SETTLED))
+
+
+@pytest.mark.parametrize("query", [{"ids": str(10**30)}, {"ids": "1,x"}, {"http": "9" * 30}])
+def test_numbers_that_cannot_be_are_no_choice(login: Login, query: dict[str, str]) -> None:
+    assert login(*LOOK, "replay_delivery").get(REPLAY, query).status_code == 302
+
+
+def test_nothing_is_sent_again_by_looking_or_without_the_permission(login: Login) -> None:
+    a_delivery(a_webhook())
+    assert login(*LOOK).get(REPLAY).status_code == 403
+    client = login(*LOOK, "replay_delivery")
+    html = client.get(REPLAY).content.decode()
+    assert not ReplayJob.objects.exists()
+    [chosen] = re.findall(r'name="chosen" value="([^"]+)"', html)
+    assert login(*LOOK).post(REPLAY, {"chosen": chosen, "rate": 5}).status_code == 403
+    assert client.post(REPLAY, {"chosen": chosen + "x", "rate": 5}).status_code == 302
+    assert client.post(REPLAY, {"chosen": chosen, "rate": 0}).status_code == 200
+    assert not ReplayJob.objects.exists()
+
+
+def test_a_replay_is_stopped_and_resumed_with_the_permission_only(login: Login) -> None:
+    a_delivery(a_webhook())
+    job = operations.start_replay(operations.ReplayFilter())
+    client = login(*LOOK, "replay_delivery")
+    watcher = login("view_replayjob")
+    assert page(job, "stop") not in watcher.get(page(job)).content.decode()
+    for name in ("stop", "resume"):
+        assert watcher.post(page(job, name)).status_code == 403
+        assert client.get(page(job, name)).status_code == 405
+    assert page(job, "stop") in client.get(page(job)).content.decode()
+    client.post(page(job, "stop"))
+    job.refresh_from_db()
+    assert job.state == "stopped"
+    assert page(job, "resume") in client.get(page(job)).content.decode()
+    client.post(page(job, "resume"))
+    job.refresh_from_db()
+    assert job.state == "running"
+
+
+# --- what one copies, and where one goes ----------------------------------------------------------
+def test_the_last_request_can_be_copied_and_runs_in_a_shell(login: Login) -> None:
+    delivery = a_delivery(a_webhook(), an_event(body='{"data":{"nome":"D\'Ávila"}}'))
+    an_attempt(delivery, request_headers={"Authorization": "••••••••", "X-Note": "it's"})
+    client = login(*LOOK, "view_payload")
+    html = client.get(page(delivery)).content.decode()
+    assert "D&#x27;Ávila" not in html
+    html = client.post(page(delivery, "reveal"), follow=True).content.decode()
+    [shown] = re.findall(r'id="wh-curl"[^>]*>(.*?)</pre>', html, re.DOTALL)
+    words = shlex.split(unescape(shown).replace("\\\n", " "))
+    assert words[:4] == ["curl", "--request", "POST", delivery.webhook.url]
+    assert "Authorization: ••••••••" in words
+    assert "X-Note: it's" in words
+    assert words[-2:] == ["--data-raw", '{"data":{"nome":"D\'Ávila"}}']
+
+
+def test_it_leads_to_the_record_it_tells_of(login: Login) -> None:
+    delivery = a_delivery(a_webhook(), an_event(subject="cliente_12"))
+    client = login(*LOOK)
+    for row in (delivery, delivery.event):
+        assert 'href="/admin/clientes/cliente/12/change/"' in client.get(page(row)).content.decode()
+    for odd in ("nave_1", "cliente_", "cliente", "_", "cliente_abc", "cliente_1/../2", ""):
+        nobody = an_event(subject=odd)
+        for row in (nobody, a_delivery(delivery.webhook, nobody)):
+            assert odd in client.get(page(row)).content.decode()
+
+
+def test_it_says_when_the_next_try_follows_and_why_then(login: Login) -> None:
+    webhook = a_webhook(retry_schedule=[0, 90])
+    delivery = a_delivery(
+        webhook,
+        status=Delivery.Status.PENDING,
+        schedule_position=1,
+        next_attempt_at=timezone.now() + timedelta(seconds=80),
+    )
+    client = login(*LOOK)
+    assert "the schedule waits 90 seconds" in client.get(page(delivery)).content.decode()
+    an_attempt(delivery, response_headers={"Retry-After": "77"})
+    assert "(Retry-After: 77)" in client.get(page(delivery)).content.decode()
+    Webhook.objects.update(hold_until=timezone.now() + timedelta(hours=1))
+    assert "Its receiver is left alone until" in client.get(page(delivery)).content.decode()
+
+
+def test_failures_are_found_by_kind_status_and_day(login: Login) -> None:
+    client = login(*LOOK)
+    webhook = a_webhook()
+    slow = a_delivery(webhook, last_error="timeout")
+    teapot = a_delivery(webhook, last_error="status", last_status_code=418)
+    busy = a_delivery(webhook, last_error="status", last_status_code=503, at=ago(days=40))
+    fine = a_delivery(webhook, status=Delivery.Status.DELIVERED, last_status_code=204)
+    assert found(client, DELIVERIES, error="timeout") == [slow.pk]
+    assert found(client, DELIVERIES, http="503") == [busy.pk]
+    assert found(client, DELIVERIES, q="HTTP 418") == [teapot.pk]
+    assert found(client, DELIVERIES, q="http 204") == [fine.pk]
+    day = timezone.localtime(ago(days=40)).date().isoformat()
+    assert found(client, DELIVERIES, since=day, until=day) == [busy.pk]
+    assert found(client, DELIVERIES, until=day) == [busy.pk]
+    assert busy.pk not in found(client, DELIVERIES, since=timezone.localdate().isoformat())

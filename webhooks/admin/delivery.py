@@ -1,0 +1,292 @@
+"""Deliveries: did it arrive, and if not, why."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from .. import operations
+from ..conf import settings
+from ..eventos import TEST_EVENT
+from ..models import Delivery
+from . import presentation, records
+from .base import button, page_of
+from .export import ExportPage
+from .filters import (
+    DatesFilter,
+    ErrorFilter,
+    HttpFilter,
+    PeriodFilter,
+    TypeFilter,
+    WebhookFilter,
+)
+from .replay import ReplayPages
+from .reveal import Revealing
+
+MOST_ATTEMPTS = 50  # shown, the newest
+MOST_SELECTED = 500  # whose ids fit in an address
+
+
+class EventTypeFilter(TypeFilter):
+    field = "event__type"
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
+    list_display = (
+        "id",
+        "state",
+        "made",
+        "event_type",
+        "subject",
+        "webhook",
+        "last_answer",
+        "attempt_count",
+        "next",
+    )
+    list_filter = (
+        "status",
+        PeriodFilter,
+        DatesFilter,
+        WebhookFilter,
+        EventTypeFilter,
+        ErrorFilter,
+        HttpFilter,
+    )
+    list_select_related = ("event", "webhook")
+    search_help_text = _(
+        "An object (cliente_123), an event's id (evt_…), a delivery's number, or “HTTP 503”."
+    )
+    change_list_template = "admin/webhooks/delivery/change_list.html"
+    fields = (
+        "event_link",
+        "subject_link",
+        "webhook_link",
+        "state",
+        "waits_for",
+        "attempt_count",
+        "created_at",
+        "next_attempt_at",
+        "finished_at",
+    )
+    readonly_fields = (*fields, "erased_at")
+    actions = ("replay_selected", "export_selected")
+
+    # --- the list ---------------------------------------------------------------------------
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("event", "webhook")
+            .defer("event__body", "event__snapshot")
+        )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], search_term: str
+    ) -> tuple[QuerySet[Delivery], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.isascii() and term.isdecimal() and len(term) < 19:
+            return queryset.filter(pk=int(term)), False
+        if (status := presentation.http_status(term)) is not None:
+            found = queryset.filter(last_status_code=status)
+            # Failures have an index, successes are found at once without.
+            return (found if status < 300 else found.exclude(last_error="")), False
+        id = presentation.event_id(term)
+        if id is not None:
+            return queryset.filter(event=id), False
+        return queryset.filter(event__subject=term), False
+
+    @admin.display(description=_("event"))
+    def event_type(self, delivery: Delivery) -> str:
+        return delivery.event.type
+
+    @admin.display(description=_("object"), empty_value="—")
+    def subject(self, delivery: Delivery) -> str:
+        return delivery.event.subject
+
+    @admin.display(description=_("status"))
+    def state(self, delivery: Delivery) -> SafeString:
+        return presentation.delivery_badge(delivery)
+
+    # Short, so that a phone shows what came of it without being pushed aside.
+    @admin.display(description=_("created at"))
+    def made(self, delivery: Delivery) -> str:
+        return presentation.moment(delivery.created_at)
+
+    @admin.display(description=_("next attempt at"), empty_value="—")
+    def next(self, delivery: Delivery) -> str | None:
+        at = delivery.next_attempt_at
+        return None if at is None else presentation.moment(at)
+
+    @admin.display(description=_("last answer"), empty_value="—")
+    def last_answer(self, delivery: Delivery) -> str | None:
+        if delivery.last_status_code is not None:
+            return f"HTTP {delivery.last_status_code}"
+        return presentation.error_label(delivery.last_error) or None
+
+    @admin.display(description=_("object"), empty_value="—")
+    def subject_link(self, delivery: Delivery) -> SafeString | str:
+        return records.link(self.admin_site, delivery.event.subject)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        context = dict(extra_context or {})
+        if self.has_replay_permission(request):
+            query = request.GET.urlencode()
+            context["replay_url"] = f"{reverse('admin:webhooks_delivery_replay_many')}?{query}"
+        return super().changelist_view(request, context)
+
+    # --- one delivery -----------------------------------------------------------------------
+    @admin.display(description=_("event"))
+    def event_link(self, delivery: Delivery) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a> {}',
+            page_of(delivery.event),
+            delivery.event.type,
+            delivery.event.public_id,
+        )
+
+    @admin.display(description=_("webhook"))
+    def webhook_link(self, delivery: Delivery) -> SafeString:
+        webhook = delivery.webhook
+        if webhook.deleted_at is not None:
+            return format_html("{} ({})", webhook.name, gettext("deleted"))
+        return format_html('<a href="{}">{}</a> {}', page_of(webhook), webhook.name, webhook.url)
+
+    @admin.display(description=_("erased at"))
+    def erased_at(self, delivery: Delivery) -> datetime | None:
+        return delivery.event.erased_at
+
+    def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
+        fields = list(self.fields)
+        return fields if obj is None or obj.event.erased_at is None else [*fields, "erased_at"]
+
+    @admin.display(description=_("waits for"))
+    def waits_for(self, delivery: Delivery) -> str:
+        return operations.waiting(delivery) or operations.cancelled(delivery) or "—"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [button(self, "replay", self.replay_view), *super().get_urls()]
+
+    def story(self, request: HttpRequest, obj: Delivery) -> dict[str, Any]:
+        revealed = self.revealed(request, obj) or _tells_nobodys_data(request, obj)
+        return {
+            **self._attempts(obj, revealed),
+            **self.revealing(request, obj, revealed),
+            "may_replay": self.has_replay_permission(request),
+        }
+
+    def _attempts(self, delivery: Delivery, revealed: bool) -> dict[str, Any]:
+        timeout = delivery.webhook.timeout_seconds or settings.TIMEOUT_SECONDS
+        newest = list(delivery.attempts.order_by("-id")[:MOST_ATTEMPTS])
+        show = presentation.pretty if revealed else presentation.masked
+        bodies = [
+            delivery.event.body if attempt.request_body is None else attempt.request_body
+            for attempt in newest
+        ]
+        return {
+            "attempts": [
+                {
+                    "attempt": attempt,
+                    "sentence": presentation.failure_sentence(attempt, timeout),
+                    "request_body": show(body),
+                    "response_headers": attempt.response_headers
+                    if revealed
+                    else dict.fromkeys(attempt.response_headers, presentation.HIDDEN),
+                    "response_body": show(attempt.response_body),
+                }
+                for attempt, body in zip(reversed(newest), reversed(bodies), strict=True)
+            ],
+            "curl": presentation.as_curl(
+                newest[0], bodies[0] if revealed else presentation.masked(bodies[0], indent=False)
+            )
+            if newest
+            else "",
+            "can_be_replayed": delivery.status in operations.SETTLED
+            and delivery.webhook.deleted_at is None
+            and delivery.event.erased_at is None,
+        }
+
+    # --- sending again ----------------------------------------------------------------------
+    def replay_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        delivery = self.get_object(request, object_id)
+        if delivery is None:
+            raise Http404
+        if not (
+            self.has_view_permission(request, delivery) and self.has_replay_permission(request)
+        ):
+            raise PermissionDenied
+        if self._replay(request, [delivery.pk]):
+            self.log_change(request, delivery, gettext("Sent again."))
+        return HttpResponseRedirect(page_of(delivery))
+
+    @admin.action(description=_("Send the selected deliveries again"), permissions=["replay"])
+    def replay_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
+        return self._ask_about(request, queryset, "admin:webhooks_delivery_replay_many")
+
+    @admin.action(description=_("Export the selected deliveries"), permissions=["export"])
+    def export_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
+        return self._ask_about(request, queryset, "admin:webhooks_delivery_export")
+
+    def _ask_about(
+        self, request: HttpRequest, queryset: QuerySet[Delivery], name: str
+    ) -> HttpResponse:
+        """Leads to the page that asks, with the ids, or with the list's filter where all of it was
+        selected."""
+        page = reverse(name)
+        if request.POST.get("select_across") == "1":
+            return HttpResponseRedirect(f"{page}?{request.GET.urlencode()}")
+        ids = list(queryset.values_list("pk", flat=True)[:MOST_SELECTED])
+        return HttpResponseRedirect(f"{page}?{urlencode({'ids': ','.join(map(str, ids))})}")
+
+    def _replay(self, request: HttpRequest, ids: list[int]) -> int:
+        chosen = operations.ReplayFilter(statuses=operations.SETTLED, ids=tuple(ids))
+        sent = operations.replay(operations.replayable(chosen)) if ids else 0
+        if sent:
+            self.message_user(
+                request,
+                ngettext(
+                    "%(count)d delivery is on its way.",
+                    "%(count)d deliveries are on their way.",
+                    sent,
+                )
+                % {"count": sent},
+                messages.SUCCESS,
+            )
+        if sent < len(ids):
+            left = len(ids) - sent
+            self.message_user(
+                request,
+                ngettext(
+                    "%(count)d was left alone: on its way already, its webhook deleted, or its "
+                    "payload no longer kept.",
+                    "%(count)d were left alone: on their way already, their webhook deleted, or "
+                    "their payload no longer kept.",
+                    left,
+                )
+                % {"count": left},
+                messages.WARNING,
+            )
+        return sent
+
+
+def _tells_nobodys_data(request: HttpRequest, delivery: Delivery) -> bool:
+    """A test's request and answer are what whoever sends tests wants to see."""
+    return delivery.event.type == TEST_EVENT.name and (
+        request.user.has_perm("webhooks.test_webhook")
+        or request.user.has_perm("webhooks.view_payload")
+    )

@@ -1,0 +1,110 @@
+"""Fields that people write lines into."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ..fields import MASK, Sealed
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_WAIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)")
+
+
+def lines(rows: int) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "autocomplete": "off", "spellcheck": "false"})
+
+
+class _WrittenField(forms.CharField):
+    """What is stored is no text, but written as one."""
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        try:
+            return bool(self.to_python(data) != self.to_python(self.prepare_value(initial)))
+        except ValidationError:
+            return True
+
+
+class ListField(_WrittenField):
+    """Texts, one a line."""
+
+    widget = lines(3)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+
+class PairsField(_WrittenField):
+    """`name: text` lines."""
+
+    widget = lines(3)
+    no_pair: Promise = _("Write one a line, as “name: text”.")
+    twice: Promise = _("“%(name)s” is given twice.")
+
+    def same(self, name: str) -> str:
+        """What two names are told apart by."""
+        return name
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return "\n".join(f"{name}: {content}" for name, content in value.items())
+        return value
+
+    def to_python(self, value: Any) -> Any:
+        pairs: dict[str, str] = {}
+        for line in filter(str.strip, str(value or "").splitlines()):
+            name, colon, content = line.partition(":")
+            name = name.strip()
+            if not colon:
+                raise ValidationError(str(self.no_pair))
+            if self.same(name) in map(self.same, pairs):
+                raise ValidationError(str(self.twice) % {"name": name})
+            pairs[name] = content.strip()
+        return pairs
+
+
+class HeadersField(PairsField):
+    """`Name: value` lines. What is stored is shown masked; a masked line keeps its value."""
+
+    no_pair = _("Write one header a line, as “Name: value”.")
+    twice = _("The header “%(name)s” is given twice.")
+
+    def same(self, name: str) -> str:
+        return name.lower()
+
+    def prepare_value(self, value: Any) -> Any:
+        return super().prepare_value(value.masked() if isinstance(value, Sealed) else value)
+
+    def to_python(self, value: Any) -> Any:
+        """A dict; the mask alone where what is stored cannot be read and is to stay."""
+        return MASK if str(value or "").strip() == MASK else super().to_python(value)
+
+
+class ScheduleField(_WrittenField):
+    """`0, 1m, 5m, 1h`: the wait before each attempt; numbers alone are seconds."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(f"{wait:g}" for wait in value) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> list[float] | None:  # type: ignore[override]
+        text = str(value or "").strip().strip("[]").strip()
+        if not text:
+            return None
+        waits = []
+        for part in re.split(r"\s*[,;]\s*", text):
+            match = _WAIT.fullmatch(part.lower())
+            if match is None:
+                raise ValidationError(
+                    gettext("“%(part)s” is no wait: write 0, 90, 5m, 1h or 1d.") % {"part": part}
+                )
+            waits.append(float(match[1]) * _UNITS[match[2]])
+        return waits

@@ -1,0 +1,63 @@
+"""From events to the records that they tell of, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.utils import quote
+from django.db.models import Model
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from .. import tracking
+from ..models import Delivery, Event
+from . import presentation
+
+MOST_TOLD = 10  # events
+MOST_DELIVERIES = 100  # of these
+
+
+def model_of(subject: str) -> tuple[type[Model], str] | None:
+    """The model and the key of a public id such as `cliente_123`; None if no app tells of it."""
+    prefix, _, pk = subject.rpartition("_")
+    for model, declaration in tracking.registered().items():
+        if declaration.prefix == prefix:
+            return model, pk
+    return None
+
+
+def link(site: AdminSite, subject: str) -> SafeString | str:
+    """The public id, as a link to the record's page where there can be one."""
+    found = model_of(subject)
+    if found is None or not site.is_registered(found[0]):
+        return subject
+    options = found[0]._meta
+    try:
+        page = f"admin:{options.app_label}_{options.model_name}_change"
+        url = reverse(page, args=[quote(found[1])])
+    except NoReverseMatch:  # "cliente_": what comes after is no key
+        return subject
+    return format_html('<a href="{}">{}</a>', url, subject)
+
+
+def subject_of(instance: Any) -> str:
+    """The public id under which events tell of a record; "" if they do not."""
+    declaration = tracking.declaration_of(type(instance))
+    return "" if declaration is None or instance.pk is None else declaration.subject(instance)
+
+
+def told_of(subject: str) -> list[tuple[Event, list[Delivery]]]:
+    """The newest events about a record, each with its deliveries. Two queries."""
+    events = list(
+        Event.objects.filter(subject=subject)
+        .defer("body", "snapshot")
+        .order_by("-sequence", "-id")[:MOST_TOLD]
+    )
+    deliveries: dict[Any, list[Delivery]] = {event.pk: [] for event in events}
+    rows = Delivery.objects.filter(event__in=deliveries).select_related("webhook").order_by("-id")
+    for delivery in rows[:MOST_DELIVERIES]:
+        delivery.badge = presentation.delivery_badge(delivery)  # type: ignore[attr-defined]
+        deliveries[delivery.event_id].append(delivery)
+    return [(event, deliveries[event.pk]) for event in events]

@@ -1,0 +1,308 @@
+"""Webhooks: create, change, watch; what their buttons do is in webhook_buttons.py."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.db.models import QuerySet
+from django.forms.widgets import Script
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+
+from .. import formats, operations
+from ..models import Webhook
+from . import option_fields, presentation
+from .base import SCRIPTS, STYLES, StoryAdmin, page_of
+from .charts import sparkline
+from .filters import FormatFilter
+from .panel import PanelPage
+from .webhook_buttons import SECRETS
+from .webhook_form import WebhookForm
+
+
+class HealthChangeList(ChangeList):
+    """Reads the health of the page's webhooks together: as many queries for 1 as for 50."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        ids = [webhook.pk for webhook in self.result_list]
+        states = operations.health(self.result_list)
+        hours = operations.sparklines(ids)
+        for webhook in self.result_list:
+            webhook.health = states[webhook.pk]
+            webhook.hours = hours[webhook.pk]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(StoryAdmin, PanelPage):
+    form = WebhookForm
+    list_display = (
+        "shown_name",
+        "state",
+        "day",
+        "success",
+        "p95",
+        "pending",
+        "last_failure",
+        "covers",
+    )
+    change_list_template = "admin/webhooks/webhook/change_list.html"
+    list_filter = ("status", FormatFilter)
+    list_per_page = 50
+    search_fields = ("name", "url")
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    autocomplete_fields = ("owner",)
+    not_asked_for = ("auth_username", "auth_header_name", "auth_secret", "headers")
+
+    class Media:
+        css = STYLES
+        js = (*SCRIPTS, Script("webhooks/options.js", defer=True))
+
+    # --- the list ---------------------------------------------------------------------------
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return HealthChangeList
+
+    @admin.display(description=_("webhook"), ordering="name")
+    def shown_name(self, webhook: Webhook) -> SafeString:
+        return format_html(
+            '{0}<span class="wh-url" title="{1}">{1}</span>', webhook.name, webhook.url
+        )
+
+    @admin.display(description=_("status"), ordering="status")
+    def state(self, webhook: Webhook) -> SafeString:
+        mark = presentation.webhook_badge(webhook)
+        reason = webhook.status_reason
+        return format_html("{} {}", mark, reason) if reason else mark
+
+    @admin.display(description=_("events"))
+    def covers(self, webhook: Webhook) -> str:
+        shown = ", ".join(webhook.events[:3])
+        more = len(webhook.events) - 3
+        return f"{shown} + {more}" if more > 0 else shown
+
+    @admin.display(description=_("pending"))
+    def pending(self, webhook: Any) -> str:
+        return presentation.at_most(webhook.health.pending, operations.COUNTED_OF_EACH)
+
+    @admin.display(description=_("last 24 hours"), empty_value="—")
+    def day(self, webhook: Any) -> SafeString | None:
+        return sparkline(webhook.hours) if any(hour.attempts for hour in webhook.hours) else None
+
+    @admin.display(description=_("p95, 24 h"), empty_value="—")
+    def p95(self, webhook: Any) -> str | None:
+        latency = webhook.health.day.latency
+        return None if latency is None else f"{latency.p95_ms} ms"
+
+    @admin.display(description=_("success, 24 h"), empty_value="—")
+    def success(self, webhook: Any) -> str | None:
+        day: operations.Span = webhook.health.day
+        if day.success_share is None:
+            return None
+        share = number_format(100 * day.success_share, decimal_pos=1)
+        return f"{share}% ({day.successes}/{day.attempts})"
+
+    @admin.display(description=_("last failure"), empty_value="—")
+    def last_failure(self, webhook: Any) -> SafeString | None:
+        failure: operations.LastFailure | None = webhook.health.last_failure
+        return None if failure is None else presentation.last_failure(failure)
+
+    # --- creating and changing --------------------------------------------------------------
+    def get_fieldsets(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
+        if obj is not None and not self.has_change_permission(request, obj):
+            return [(None, {"fields": self._shown_fields()})]
+        main = ["name", "url", "event_types", "patterns", "format"]
+        if obj is None:
+            main += ["secret", "token"]
+        return [
+            (None, {"fields": main}),
+            *option_fields.fieldsets(),
+            (
+                _("Authentication"),
+                {"fields": ["auth_type", "auth_username", "auth_header_name", "auth_secret"]},
+            ),
+            (_("Custom headers"), {"fields": ["headers"]}),
+            (
+                _("Advanced"),
+                {
+                    "classes": ["collapse"],
+                    "fields": [
+                        "timeout_seconds",
+                        "retry_schedule",
+                        "rate_limit",
+                        "keep_responses",
+                        "owner",
+                    ],
+                },
+            ),
+        ]
+
+    def _shown_fields(self) -> list[str]:
+        return [
+            "name",
+            "url",
+            "all_events",
+            "format",
+            "options",
+            "auth_type",
+            "timeout_seconds",
+            "retry_schedule",
+            "rate_limit",
+            "keep_responses",
+            "owner",
+            "created_at",
+            "updated_at",
+        ]
+
+    @admin.display(description=_("events"))
+    def all_events(self, webhook: Webhook) -> str:
+        return ", ".join(webhook.events)
+
+    @admin.display(description=_("options of the format"), empty_value="—")
+    def options(self, webhook: Webhook) -> SafeString | None:
+        return option_fields.shown(webhook) if webhook.format_options else None
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    # Without names: Django's own form code below has the secrets in variables of its own.
+    @sensitive_variables()
+    @method_decorator([sensitive_post_parameters(*SECRETS), never_cache])
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        if request.method == "POST":
+            sent_before = self._sent_before(request) if object_id is None else None
+            if sent_before is not None:
+                return self._say_sent_before(request, sent_before)
+            self._vet_address(request)
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            # The same form twice at the same time: the other one was faster.
+            sent_before = self._sent_before(request) if object_id is None else None
+            if sent_before is None:
+                raise
+            return self._say_sent_before(request, sent_before)
+
+    def _vet_address(self, request: Any) -> None:
+        """Look the name up before the request's transaction begins, not while it holds locks."""
+        warnings: list[str] = []
+        request.url_problem = ""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            return
+        try:
+            operations.clean_url(request.POST.get("url", ""), warnings)
+        except ValidationError as error:
+            request.url_problem = " ".join(error.messages)
+        request.url_warnings = warnings
+
+    def _sent_before(self, request: HttpRequest) -> Webhook | None:
+        try:
+            token = UUID(request.POST.get("token", ""))
+        except ValueError:
+            return None
+        found: Webhook | None = Webhook.objects.filter(pk=token).first()
+        return found
+
+    def _say_sent_before(self, request: HttpRequest, webhook: Webhook) -> HttpResponse:
+        self.message_user(
+            request,
+            gettext(
+                "“%(name)s” was created already and its secret shown once. If you did not keep "
+                "the secret, change it."
+            )
+            % {"name": webhook.name},
+            messages.WARNING,
+        )
+        return HttpResponseRedirect(page_of(webhook))
+
+    def get_form(
+        self, request: Any, obj: Webhook | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.url_problem = getattr(request, "url_problem", "")
+        return form
+
+    def save_model(self, request: Any, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            obj.secret_to_show = operations.save_webhook(obj)
+        else:
+            obj.secret_to_show = operations.add_webhook(
+                obj, secret=form.cleaned_data.get("secret") or None
+            )
+        for warning in getattr(request, "url_warnings", ()):
+            self.message_user(request, warning, messages.WARNING)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        if not (obj.secret_to_show or operations.public_keys(obj)):
+            return super().response_add(request, obj, post_url_continue)
+        return self.secret_page(request, obj, obj.secret_to_show)
+
+    @sensitive_variables()
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Another format may have taken a secret of its own, which was made."""
+        if not obj.secret_to_show:
+            return super().response_change(request, obj)
+        if self.has_rotate_permission(request):
+            return self.secret_page(request, obj, obj.secret_to_show)
+        self.message_user(
+            request,
+            gettext("A secret was made for this format. Who may change secrets can show one."),
+            messages.WARNING,
+        )
+        return super().response_change(request, obj)
+
+    def story(self, request: HttpRequest, obj: Webhook) -> dict[str, Any]:
+        health = operations.health([obj])[obj.pk]
+        return {
+            "webhook": obj,
+            "state": presentation.webhook_badge(obj),
+            "health": health,
+            "pending": presentation.at_most(health.pending, operations.COUNTED_OF_EACH),
+            "keys": [(key, operations.public_key(key)) for key in obj.signing_keys.all()],
+            "signs": bool(formats.get(obj.format).algorithms),
+            "is_active": obj.status == Webhook.Status.ACTIVE,
+            "may_change": self.has_change_permission(request, obj),
+            "may_test": self.has_test_permission(request),
+            "may_rotate": self.has_rotate_permission(request),
+            "deliveries_url": self._deliveries_url(request, obj),
+        }
+
+    def _deliveries_url(self, request: HttpRequest, webhook: Webhook) -> str:
+        if not request.user.has_perm("webhooks.view_delivery"):
+            return ""
+        return f"{reverse('admin:webhooks_delivery_changelist')}?webhook={webhook.pk}"
+
+    # --- deleting: softly, so what points to it need not be asked ----------------------------
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        names = [f"{webhook.name} <{webhook.url}>" for webhook in objs]
+        missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        return names, {self.opts.verbose_name_plural: len(names)}, missing, []
+
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        operations.delete_webhook(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            operations.delete_webhook(webhook)

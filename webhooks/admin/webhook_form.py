@@ -1,0 +1,193 @@
+"""The form of a webhook: one screen, and the same rules as everywhere (`operations`)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from .. import catalog, formats, operations
+from ..models import SigningKey, Webhook
+from .form_fields import HeadersField, ScheduleField
+from .option_fields import OptionsForm, field_name, stored_options
+
+
+class EventsWidget(forms.CheckboxSelectMultiple):
+    """Checkboxes under their area's heading, each with what the event means."""
+
+    template_name = "webhooks/widgets/events.html"
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """With the formats that have no equivalent of it."""
+        option = super().create_option(name, value, *args, **kwargs)
+        without = [each for each in formats.all_formats() if not each.tells(str(value))]
+        return {**option, "without": without}
+
+
+class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
+    """Creates and changes a webhook. The address is vetted by the admin before, see there."""
+
+    # Also the new webhook's id, so that the same form sent twice makes one webhook.
+    token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7, required=False)
+    event_types = forms.MultipleChoiceField(label=_("Events"), widget=EventsWidget, required=False)
+    patterns = forms.CharField(
+        label=_("Patterns"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text=_(
+            "One a line, besides the events ticked: “cliente.*”, “*.criado”, or “*” for all, "
+            "those that come later included."
+        ),
+    )
+    format = forms.ChoiceField(label=_("Format"))
+    secret = forms.CharField(
+        label=_("Secret of your own"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("16 to 256 characters. Empty: one is made, and shown once after saving."),
+    )
+    headers = HeadersField(
+        label=_("Custom headers"),
+        required=False,
+        help_text=format_lazy(
+            "{} {}",
+            _("One a line: “Name: value”."),
+            _("Stored values are hidden; a line left as it is keeps its value."),
+        ),
+    )
+    retry_schedule = ScheduleField(
+        label=_("Retry schedule"),
+        required=False,
+        help_text=_(
+            "The wait before each attempt, such as “0, 1m, 5m, 15m, 1h”. Empty: the default."
+        ),
+    )
+
+    class Meta:
+        model = Webhook
+        fields = (
+            "name",
+            "url",
+            "format",
+            "auth_type",
+            "auth_username",
+            "auth_header_name",
+            "auth_secret",
+            "headers",
+            "timeout_seconds",
+            "retry_schedule",
+            "rate_limit",
+            "keep_responses",
+            "owner",
+        )
+        widgets = {
+            "url": forms.URLInput(attrs={"class": "vURLField wh-wide", "inputmode": "url"}),
+        }
+
+    # Set by the admin: what vetting the address found, before the transaction of the request.
+    url_problem: str = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._set_choices()
+        webhook = self.instance
+        if webhook._state.adding:
+            return
+        known = {event_type.name for event_type in catalog.subscribable()}
+        self.show_options(webhook)
+        self._initially("event_types", [name for name in webhook.events if name in known])
+        self._initially("patterns", "\n".join(p for p in webhook.events if p not in known))
+
+    def _set_choices(self) -> None:
+        if "event_types" in self.fields:
+            areas: dict[str, list[tuple[str, Any]]] = {}
+            for event_type in catalog.subscribable():
+                group = areas.setdefault(str(event_type.area), [])
+                group.append((event_type.name, event_type.description))
+            self.fields["event_types"].choices = list(areas.items())  # type: ignore[attr-defined]
+        if "format" in self.fields:
+            self.fields["format"].choices = [  # type: ignore[attr-defined]
+                (known.name, known.label) for known in formats.all_formats()
+            ]
+
+    def _initially(self, field: str, value: Any) -> None:
+        if field in self.fields:
+            self.initial.setdefault(field, value)
+
+    def clean_token(self) -> UUID:
+        token: UUID = self.cleaned_data["token"] or uuid7()
+        if self.instance._state.adding and Webhook.all_objects.filter(pk=token).exists():
+            raise ValidationError(gettext("This form was sent before."), code="sent")
+        return token
+
+    def clean_secret(self) -> str:
+        secret: str = self.cleaned_data["secret"]
+        if secret:
+            format = str(self.data.get(self.add_prefix("format"), ""))
+            known = dict(self.fields["format"].choices)  # type: ignore[attr-defined]
+            algorithms = formats.get(format).algorithms if format in known else ()
+            if format in known and not algorithms:
+                raise ValidationError(gettext("The format of this webhook does not sign."))
+            if format in known and formats.get(format).signs_with_all:
+                raise ValidationError(gettext("The keys of this format are made here; give none."))
+            operations.clean_secret(
+                secret, next(iter(algorithms), SigningKey.Algorithm.HMAC_SHA256)
+            )
+        return secret
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        webhook, cleaned = self.instance, self.cleaned_data
+        if webhook._state.adding and cleaned.get("token"):
+            webhook.pk = cleaned["token"]
+        if "event_types" in self.fields:
+            free = re.split(r"[\s,;]+", cleaned.get("patterns", "").strip())
+            webhook.events = [*cleaned.get("event_types", []), *filter(None, free)]
+        if "format" in cleaned:
+            stored = {} if "format" in self.changed_data else stored_options(webhook)
+            webhook.format_options = self.options(webhook.format, stored)
+            self.forget_other_options(webhook.format)
+        try:
+            operations.clean_webhook(webhook, resolve=False)
+        except ValidationError as error:
+            self._take_over(error)
+        if self.url_problem and "url" not in self.errors:
+            self.add_error("url", self.url_problem)
+
+    def _take_over(self, error: ValidationError) -> None:
+        """Show the rules' messages where the fields are; those already complained of say enough."""
+        for rule, messages in error.message_dict.items():
+            field = "patterns" if rule == "events" else rule
+            if option := rule.partition("format_options.")[2]:
+                field = field_name(self.instance.format, option)
+            if field in self.errors:
+                continue
+            self.add_error(field if field in self.fields else NON_FIELD_ERRORS, messages)
+
+
+class RotateForm(forms.Form):
+    """Asks how to change a webhook's secret."""
+
+    # The key that was the newest when the form was shown: sent twice, it rotates once.
+    newest = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    secret = forms.CharField(
+        label=_("Secret of your own"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("16 to 256 characters. Empty: one is made, and shown once."),
+    )
+    overlap_hours = forms.FloatField(
+        label=_("The old secret still signs for (hours)"),
+        min_value=0,
+        max_value=24 * 30,
+        help_text=_("0 ends it at once: use that when it has leaked."),
+    )

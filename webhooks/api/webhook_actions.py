@@ -1,0 +1,151 @@
+"""What can be done with a webhook, beside changing it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from django.core.exceptions import ValidationError
+from django.http import Http404
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api_common import etags, filters
+from api_common.problems import django_problem
+from api_common.views import ApiViewSet
+
+from .. import operations
+from ..models import Webhook
+from . import lookups, representations
+from .bodies import NAMES, RecoveryBody, RotationBody, checked
+
+# A request that replays walks rows for so long at most; the caller asks again for the rest.
+WALK_SECONDS = 15.0
+
+
+class Stopwatch:
+    """Progress of an operation in batches, which it stops when the time is over."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._end = time.monotonic() + (WALK_SECONDS if seconds is None else seconds)
+        self.stopped = False
+
+    def __call__(self, count: int) -> object:
+        if time.monotonic() < self._end:
+            return None
+        self.stopped = True
+        return operations.STOP
+
+
+class WebhookActions(ApiViewSet):
+    """The part of the webhooks' view set that changes no field."""
+
+    action_permissions: Mapping[str, Sequence[str]] = {
+        "keys": ["webhooks.view_webhook"],
+        "health": ["webhooks.view_webhook"],
+        "test": ["webhooks.view_webhook", "webhooks.test_webhook"],
+        "rotate_secret": ["webhooks.view_webhook", "webhooks.rotate_secret"],
+        "expire_secrets": ["webhooks.view_webhook", "webhooks.rotate_secret"],
+        "recover": ["webhooks.view_webhook", "webhooks.replay_delivery"],
+    }
+
+    def webhook(self, id: str, *, to_change: bool = False, lock: bool = False) -> Webhook:
+        """The webhook of that id.
+
+        :param to_change: hold it against `If-Match`.
+        :raises Http404: there is none.
+        """
+        pk = lookups.webhook_id(id)
+        rows = Webhook.objects.select_for_update() if lock else Webhook.objects.all()
+        found: Webhook | None = None if pk is None else rows.filter(pk=pk).first()
+        if found is None:
+            raise Http404
+        if to_change:
+            etags.check_if_match(self.request, representations.webhook(found))
+        return found
+
+    @sensitive_variables()
+    def answer_with_keys(
+        self, webhook: Webhook, secret: str, status: int = 200, **headers: str
+    ) -> Response:
+        """The webhook, its secret (this once) and the keys in force, of which some were just made.
+
+        :param secret: "" where receivers share none.
+        """
+        keys = [representations.key(each) for each in operations.active_keys(webhook)]
+        told = {"secret": secret or None, "keys": keys}
+        return self.answer(representations.webhook(webhook), status, secrets=told, **headers)
+
+    @action(detail=True, methods=["get"])
+    @sensitive_variables()
+    def keys(self, request: Request, id: str) -> Response:
+        """What signs its requests: the kinds and their times, and public keys to verify with."""
+        filters.refuse_unknown(request, ())
+        found = operations.active_keys(self.webhook(id))
+        return Response({"results": [representations.key(each) for each in found]})
+
+    @action(detail=True, methods=["get"])
+    def health(self, request: Request, id: str) -> Response:
+        """How it fares: its attempts of the last 24 hours, what waits, and its last failure."""
+        filters.refuse_unknown(request, ())
+        webhook = self.webhook(id)
+        state = operations.health([webhook])[webhook.pk]
+        return Response(representations.health(webhook, state))
+
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, id: str) -> Response:
+        """Send it a test event now, paused or not, and answer how that went.
+
+        It tells nobody's data: who may test may see what was sent and answered.
+        """
+        attempt = operations.send_test(self.webhook(id, to_change=True))
+        found = attempt.delivery
+        return Response(
+            {
+                "succeeded": attempt.succeeded,
+                "message": representations.sentence(attempt, found.webhook),
+                "deliveryId": representations.delivery_id(found.pk),
+                "eventId": found.event.public_id,
+                "attempt": representations.attempt(attempt, found, payloads=True),
+            }
+        )
+
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    @sensitive_variables()
+    def rotate_secret(self, request: Request, id: str) -> Response:
+        """Give it a new secret, answered this once, or new keys; the old ones sign for a while."""
+        webhook = self.webhook(id, to_change=True)
+        values = dict(checked(RotationBody(data=request.data)).validated_data)
+        try:
+            secret = operations.rotate_secret(webhook, **values)
+        except ValidationError as error:
+            raise django_problem(error, NAMES) from error
+        return self.answer_with_keys(self.webhook(id), secret)
+
+    @action(detail=True, methods=["post"], url_path="expire-secrets")
+    def expire_secrets(self, request: Request, id: str) -> Response:
+        """End a rotation's overlap now: only the newest secret signs on."""
+        return Response({"expired": operations.expire_old_keys(self.webhook(id, to_change=True))})
+
+    @action(detail=True, methods=["post"])
+    def recover(self, request: Request, id: str) -> Response:
+        """Send it everything it missed or failed since a moment; with `dryRun`, only count."""
+        webhook = self.webhook(id, to_change=True)
+        values = dict(checked(RecoveryBody(data=request.data)).validated_data)
+        dry_run = values.pop("dryRun", False)
+        watch = Stopwatch()
+        recovery = operations.recover(webhook, **values, dry_run=dry_run, progress=watch)
+        return Response(
+            {
+                "dryRun": dry_run,
+                "missing": recovery.missing,
+                "failed": recovery.failed,
+                "total": recovery.total,
+                "gone": recovery.gone,
+                "types": recovery.types,
+                "complete": not watch.stopped,
+            },
+            status=200 if dry_run else 202,
+        )

@@ -1,0 +1,148 @@
+"""Webhooks: created (the secret is answered this once), changed, paused, tested, recovered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api_common import filters, idempotency
+from api_common.problems import Problem, django_problem
+
+from .. import operations
+from ..context import acting
+from ..models import Webhook
+from . import descriptions, representations, schemas
+from .bodies import NAMES, WebhookBody, checked
+from .webhook_actions import WebhookActions
+
+
+class WebhookFilters(filters.FilterSet):
+    q = filters.TextFilter("name", lookup_expr="icontains")
+    status = filters.ChoicesFilter("status", choices=Webhook.Status.choices)
+    format = filters.TextFilter("format")
+
+
+class WebhookViewSet(WebhookActions):
+    acting = acting
+    lookup_field = "id"
+    lookup_value_regex = "[^/]+"
+    orderings = {"createdAt": "created_at", "updatedAt": "updated_at", "name": "name"}
+    descriptions = descriptions.webhook_operations(WebhookFilters, list(orderings))
+    tag = gettext_lazy("Webhooks")
+    action_permissions = {
+        "list": ["webhooks.view_webhook"],
+        "retrieve": ["webhooks.view_webhook"],
+        "create": ["webhooks.add_webhook"],
+        "update": ["webhooks.change_webhook"],
+        "partial_update": ["webhooks.change_webhook"],
+        "destroy": ["webhooks.delete_webhook"],
+        "pause": ["webhooks.change_webhook"],
+        "enable": ["webhooks.change_webhook"],
+        **WebhookActions.action_permissions,
+    }
+    action_scopes = {"test": "test", "recover": "recover"}
+    # They walk many rows, or wait for a receiver.
+    not_atomic = ("destroy", "pause", "enable", "test", "recover")
+
+    def path_parameters(self) -> dict[str, Any]:
+        return {"id": schemas.UUID}
+
+    # --- reading ----------------------------------------------------------------------------
+    def list(self, request: Request) -> Response:
+        return self.page(Webhook.objects.all(), representations.webhook, filterset=WebhookFilters)
+
+    def retrieve(self, request: Request, id: str) -> Response:
+        filters.refuse_unknown(request, ())
+        return self.answer(representations.webhook(self.webhook(id)))
+
+    # --- writing ----------------------------------------------------------------------------
+    def preparation(self) -> Callable[[], None]:
+        # Vetting an address asks name servers: not while a transaction holds locks.
+        match self.action:
+            case "create":
+                return self._prepare_creation
+            case "update" | "partial_update":
+                return self._prepare_change
+        return idempotency.nothing
+
+    @sensitive_variables()
+    def create(self, request: Request) -> Response:
+        try:
+            secret = operations.add_webhook(self.prepared, **self.key)
+        except ValidationError as error:
+            raise django_problem(error, NAMES) from error
+        location = f"{request.path}{self.prepared.pk}/"
+        return self.answer_with_keys(self.prepared, secret, 201, Location=location)
+
+    def update(self, request: Request, id: str) -> Response:
+        return self._change(id)
+
+    def partial_update(self, request: Request, id: str) -> Response:
+        return self._change(id)
+
+    def destroy(self, request: Request, id: str) -> Response:
+        operations.delete_webhook(self.webhook(id, to_change=True))
+        return Response(status=204)
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, id: str) -> Response:
+        """Send it nothing more until it is enabled; what waits for it is kept."""
+        webhook = self.webhook(id, to_change=True)
+        reason = _("by %(user)s") % {"user": request.user.get_username()}
+        return self.answer(representations.webhook(operations.pause(webhook, reason)))
+
+    @action(detail=True, methods=["post"])
+    def enable(self, request: Request, id: str) -> Response:
+        """Send to it again, first what waited."""
+        webhook = self.webhook(id, to_change=True)
+        return self.answer(representations.webhook(operations.resume(webhook)))
+
+    # --- what they share --------------------------------------------------------------------
+    @sensitive_variables()
+    def _prepare_creation(self) -> None:
+        values = checked(WebhookBody(data=self.request.data)).values()
+        self.key = {
+            "secret": values.pop("secret", None),
+            "algorithm": values.pop("algorithm", None),
+        }
+        owner: Any = self.request.user
+        self.prepared = Webhook(owner=owner)
+        self._set(self.prepared, values, resolve=True)
+
+    @sensitive_variables()
+    def _prepare_change(self) -> None:
+        webhook = self.webhook(self.kwargs["id"], to_change=True)
+        url = webhook.url
+        values = self._changes(webhook)
+        self._set(webhook, values, resolve=values.get("url", url) != url)
+
+    @sensitive_variables()
+    def _change(self, id: str) -> Response:
+        # Set anew in the row as it is now, locked: another's change of another field stays.
+        webhook = self.webhook(id, to_change=True, lock=True)
+        self._set(webhook, self._changes(webhook), resolve=False)
+        operations.save_webhook(webhook)
+        return self.answer(representations.webhook(webhook))
+
+    def _changes(self, webhook: Webhook) -> dict[str, Any]:
+        partial = self.action == "partial_update"
+        values = checked(WebhookBody(webhook, data=self.request.data, partial=partial)).values()
+        if "secret" in values or "algorithm" in values:
+            raise Problem("invalid", _("A secret is changed by rotate-secret/."))
+        return values
+
+    @sensitive_variables()
+    def _set(self, webhook: Webhook, values: dict[str, Any], *, resolve: bool) -> None:
+        try:
+            operations.assign(webhook, values)
+            operations.clean_webhook(webhook, resolve=resolve)
+        except ValidationError as error:
+            raise django_problem(error, NAMES) from error

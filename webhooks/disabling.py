@@ -1,0 +1,133 @@
+"""Switching off a webhook that fails for long, or that is gone: and telling people.
+
+Its owner is told by e-mail, the code by `signals.webhook_disabled`, other systems by the event
+`webhook.desativado`. What was pending for it is parked, and goes out when it is resumed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from uuid import UUID
+
+from django.core.mail import send_mail
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import F, Min, Sum
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from . import audit, outbox, signals
+from .conf import settings
+from .context import acting
+from .eventos import DISABLED_EVENT
+from .modelevents import Draft
+from .models import Delivery, Tally, Webhook
+from .values import instant
+
+logger = logging.getLogger("webhooks.disabling")
+
+
+def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Disable an active webhook.
+
+    :param reason: what its owner gets to read.
+    :returns: False if it was not active any more: somebody else did it, or it was paused.
+    """
+    now = timezone.now()
+    reason = reason[:300]
+    with transaction.atomic(using=using), acting("system"):
+        changed = (
+            Webhook.objects.using(using)
+            .filter(pk=webhook_id, status=Webhook.Status.ACTIVE)
+            .update(
+                status=Webhook.Status.DISABLED,
+                status_reason=reason,
+                status_changed_at=now,
+                lane=Webhook.Lane.PARKED,
+                version=F("version") + 1,
+            )
+        )
+        if not changed:
+            return False
+        webhook = Webhook.objects.using(using).select_related("owner").get(pk=webhook_id)
+        webhook.deliveries.filter(status=Delivery.Status.PENDING).update(lane=Webhook.Lane.PARKED)
+        data = {
+            "webhookId": str(webhook.pk),
+            "nome": webhook.name,
+            "motivo": reason,
+            "desativadoEm": instant(now),
+        }
+        draft = Draft(DISABLED_EVENT.name, f"webhook_{webhook.pk}", data, now, data)
+        outbox.record([draft], using=using)
+        audit.record(audit.Action.DISABLED, subject=audit.of(webhook))
+        transaction.on_commit(lambda: _tell(webhook), using=using, robust=True)
+    return True
+
+
+def review(*, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Disable the webhooks that have failed for too long. Harmless when run by many at once.
+
+    The time counts from when a webhook was last resumed, so that one that was switched on again
+    has as long as any to recover.
+
+    :returns: how many were disabled.
+    """
+    days, share = settings.DISABLE_AFTER_DAYS, settings.DISABLE_FAILURE_SHARE
+    if not days:
+        return 0
+    now = timezone.now()
+    window = now - dt.timedelta(days=days)
+    disabled = 0
+    # Only one that has not succeeded since can have failed all the while.
+    suspects = Webhook.objects.using(using).active().exclude(failing_since=None)
+    for webhook in suspects.filter(status_changed_at__lte=window, created_at__lte=window):
+        found = Tally.objects.using(using).filter(
+            webhook=webhook, hour__gte=window - dt.timedelta(hours=1)
+        )
+        sums = found.aggregate(
+            attempts=Sum("attempts", default=0),
+            failures=Sum("failures", default=0),
+            first=Min("hour"),
+        )
+        # An hour's tally may have begun up to an hour before its first failure.
+        long_enough = sums["first"] and sums["first"] <= window + dt.timedelta(hours=1)
+        if (
+            long_enough
+            and sums["attempts"] >= settings.DISABLE_MIN_ATTEMPTS
+            and sums["failures"] >= share * sums["attempts"]
+        ):
+            with translation.override(None):
+                reason = _(
+                    "%(failures)d of the %(attempts)d attempts of the last %(days)g days failed."
+                ) % {**sums, "days": days}
+            disabled += disable(webhook.pk, reason, using=using)
+    return disabled
+
+
+def _tell(webhook: Webhook) -> None:
+    """Those whom it concerns; nothing here may undo what was done."""
+    extra = {"webhook_id": str(webhook.pk)}
+    logger.warning("Webhook %s was disabled: %s", webhook.pk, webhook.status_reason, extra=extra)
+    signals.webhook_disabled.send_robust(
+        sender=Webhook, webhook=webhook, reason=webhook.status_reason
+    )
+    email = getattr(webhook.owner, "email", "")
+    if not email:
+        return
+    name = " ".join(webhook.name.split())  # a line break in a subject is refused, not sent
+    try:
+        send_mail(
+            _("The webhook “%(name)s” was disabled") % {"name": name},
+            _(
+                "The webhook “%(name)s” (%(id)s) is sent nothing any more.\n\n%(reason)s\n\n"
+                "What was pending for it waits. Mend the receiver, then resume the webhook; events "
+                "that occur meanwhile can be recovered."
+            )
+            % {"name": name, "id": webhook.pk, "reason": webhook.status_reason},
+            None,
+            [email],
+        )
+    except Exception:
+        logger.exception(
+            "The owner of webhook %s could not be told by e-mail.", webhook.pk, extra=extra
+        )

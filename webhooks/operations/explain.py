@@ -1,0 +1,196 @@
+"""Why something was not sent, and why something waits: for whoever asks “did it arrive?”."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from .. import audit, formats, patterns
+from ..conf import settings
+from ..models import AuditEntry, Delivery, Event, Webhook
+
+_LATELY = timedelta(days=30)
+_MOST_ENTRIES = 2000
+_STATES: dict[str, Webhook.Status] = {
+    audit.Action.PAUSED: Webhook.Status.PAUSED,
+    audit.Action.DISABLED: Webhook.Status.DISABLED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotSent:
+    """A webhook that an event did not go to."""
+
+    webhook: Webhook
+    reason: str
+    """A translated sentence."""
+
+
+def not_sent(event: Event, *, limit: int = 200) -> list[NotSent]:
+    """For each webhook (`limit` at most) without a delivery of this event: why.
+
+    As well as can be told: past states are read from the audit trail, past subscriptions are not
+    kept. Of the deleted ones, those that were there when it happened, or until shortly before.
+    """
+    lately = event.occurred_at - _LATELY
+    others = list(
+        Webhook.all_objects.exclude(deliveries__event=event)
+        .filter(Q(deleted_at=None) | Q(deleted_at__gte=lately, created_at__lte=event.occurred_at))
+        .order_by(F("deleted_at").asc(nulls_first=True), "name")[:limit]
+    )
+    moments = event.deliveries.order_by("id").values_list("created_at", flat=True)
+    distributed_at = moments.first() or event.occurred_at
+    pasts = _pasts(others)
+    return [
+        NotSent(webhook=webhook, reason=_why_not(event, webhook, distributed_at, pasts[webhook.pk]))
+        for webhook in others
+    ]
+
+
+def waiting(delivery: Delivery, now: datetime | None = None) -> str:
+    """What a delivery waits for, translated; empty when it waits for nothing."""
+    now = now or timezone.now()
+    if delivery.status != Delivery.Status.PENDING:
+        return ""
+    if delivery.lane == Webhook.Lane.PARKED:
+        return _("It waits for its webhook to be resumed.")
+    if delivery.next_attempt_at is None or delivery.next_attempt_at <= now:
+        return _("It is due and will be sent as soon as a worker is free.")
+    if not delivery.schedule_position:
+        return _("A worker is sending it now.")
+    schedule = delivery.webhook.retry_schedule or settings.RETRY_SCHEDULE_SECONDS
+    held_until = delivery.webhook.hold_until
+    if held_until is not None and held_until > delivery.next_attempt_at:
+        return _(
+            "Its receiver is left alone until %(at)s, since it failed too often, asked for time or "
+            "takes only so many requests; then attempt %(number)d of %(total)d follows."
+        ) % {
+            "number": delivery.schedule_position + 1,
+            "total": len(schedule),
+            "at": _moment(held_until),
+        }
+    return _next_try(delivery, delivery.next_attempt_at, schedule)
+
+
+def cancelled(delivery: Delivery) -> str:
+    """Why a delivery was cancelled, translated; empty where it was not."""
+    if delivery.status != Delivery.Status.CANCELLED:
+        return ""
+    if delivery.event.erased_at is not None:
+        return _("It was cancelled: what it told was erased.")
+    if delivery.webhook.deleted_at is not None:
+        return _("It was cancelled: its webhook was deleted.")
+    return _("It was not sent: its webhook is limited to other events of this type.")
+
+
+def _next_try(delivery: Delivery, at: datetime, schedule: Sequence[float]) -> str:
+    values = {
+        "number": delivery.schedule_position + 1,
+        "total": len(schedule),
+        "at": _moment(at),
+        "wait": f"{schedule[min(delivery.schedule_position, len(schedule) - 1)]:g}",
+    }
+    last = delivery.attempts.order_by("-id").first()
+    headers = {} if last is None else {k.lower(): v for k, v in last.response_headers.items()}
+    if "retry-after" in headers:
+        return _(
+            "Attempt %(number)d of %(total)d follows at %(at)s: the receiver asked for that "
+            "(Retry-After: %(asked)s)."
+        ) % {**values, "asked": headers["retry-after"]}
+    return (
+        _(
+            "Attempt %(number)d of %(total)d follows at %(at)s: the one before failed, and the "
+            "schedule waits %(wait)s seconds."
+        )
+        % values
+    )
+
+
+def _pasts(webhooks: Sequence[Webhook]) -> dict[UUID, list[AuditEntry]]:
+    """When each was paused, disabled, resumed and changed, the newest last. One query."""
+    subjects = {audit.of(webhook): webhook.pk for webhook in webhooks}
+    found: dict[UUID, list[AuditEntry]] = {webhook.pk: [] for webhook in webhooks}
+    entries = AuditEntry.objects.filter(
+        subject__in=subjects, action__in=(*_STATES, audit.Action.RESUMED, audit.Action.CHANGED)
+    )
+    for entry in reversed(entries.order_by("-id")[:_MOST_ENTRIES]):
+        found[subjects[entry.subject]].append(entry)
+    return found
+
+
+def _why_not(
+    event: Event, webhook: Webhook, distributed_at: datetime, past: list[AuditEntry]
+) -> str:
+    if event.only_webhook_id is not None:
+        return _("The event was sent to one webhook on purpose, not to this.")
+    if not event.fanned_out:
+        return _("The event was not distributed yet: a worker will do that.")
+    return (
+        _was_stopped(webhook, distributed_at, past)
+        or _why_never(event, webhook)
+        or _why_not_then(event, webhook, distributed_at, past)
+    )
+
+
+def _was_stopped(webhook: Webhook, then: datetime, past: list[AuditEntry]) -> str:
+    """What state kept it from being sent anything at that moment, if one did."""
+    if webhook.deleted_at is not None and webhook.deleted_at <= then:
+        return _("It was deleted at %(at)s.") % {"at": _moment(webhook.deleted_at)}
+    if webhook.status != Webhook.Status.ACTIVE and webhook.status_changed_at <= then:
+        return _("It was %(status)s since %(at)s.") % {
+            "status": webhook.get_status_display(),
+            "at": _moment(webhook.status_changed_at),
+        }
+    changes = [entry for entry in past if entry.action != audit.Action.CHANGED]
+    before = [entry for entry in changes if entry.at <= then]
+    if not before or before[-1].action not in _STATES:
+        return ""
+    resumed = [
+        entry for entry in changes if entry.at > then and entry.action == audit.Action.RESUMED
+    ]
+    if not resumed:
+        return ""
+    return _("It was %(status)s from %(since)s until %(until)s.") % {
+        "status": _STATES[before[-1].action].label,
+        "since": _moment(before[-1].at),
+        "until": _moment(resumed[0].at),
+    }
+
+
+def _why_never(event: Event, webhook: Webhook) -> str:
+    """What keeps all events of the type from the webhook, if anything does."""
+    if not patterns.wants(webhook.events, event.type):
+        return _("Its events (%(patterns)s) do not cover %(type)s.") % {
+            "patterns": ", ".join(webhook.events),
+            "type": event.type,
+        }
+    format = formats.get_or_missing(webhook.format)
+    if not format.tells(event.type):
+        values = {"format": format.label, "type": event.type}
+        return _("No equivalent: the format %(format)s has nothing like %(type)s.") % values
+    return ""
+
+
+def _why_not_then(event: Event, webhook: Webhook, then: datetime, past: list[AuditEntry]) -> str:
+    if webhook.created_at > event.occurred_at:
+        return _("The webhook was created later, at %(at)s.") % {"at": _moment(webhook.created_at)}
+    for entry in past:
+        subscription = {"events", "format"} & set(entry.detail.split(", "))
+        if entry.action == audit.Action.CHANGED and entry.at > then and subscription:
+            return _("What it subscribes to was changed at %(at)s, after this event.") % {
+                "at": _moment(entry.at)
+            }
+    if event.erased_at is not None:
+        return _("What it told was erased at %(at)s.") % {"at": _moment(event.erased_at)}
+    return _("It was paused then, or did not cover this event at that time.")
+
+
+def _moment(moment: datetime) -> str:
+    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")

@@ -1,0 +1,178 @@
+"""How it goes: the backlog as a whole, and each webhook by itself. Reads only.
+
+The number of queries does not depend on the number of webhooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import IntegerField, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from .. import failures
+from ..conf import settings
+from ..models import Attempt, Delivery, Event, Webhook
+from . import counts
+from .counts import Span
+
+COUNTED_AT_MOST = 100_000
+COUNTED_OF_EACH = 10_000
+"""Rows of a backlog, of all webhooks and of each: a count that comes so far means “or more”."""
+
+
+class _CountOf(Subquery):
+    """How many rows a subquery has, which a LIMIT of its own keeps bounded."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backlog:
+    """What is still to be done, of all webhooks; each counted up to `COUNTED_AT_MOST`."""
+
+    undistributed: int
+    """Events for which no deliveries have been made yet."""
+    pending: int
+    """Deliveries on their way, those that wait for their next attempt included."""
+    due: int
+    """Of these: to be sent now."""
+    parked: int
+    """Deliveries that wait for their webhook to be resumed; not among the pending."""
+    oldest_due_at: datetime | None
+    """Since when the longest waiting event or delivery should have been dealt with."""
+
+    def age_seconds(self, now: datetime) -> float:
+        """How long the longest waiting has waited; 0 when nothing is due."""
+        return max(0.0, (now - self.oldest_due_at).total_seconds()) if self.oldest_due_at else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastFailure:
+    """The newest failed attempt of a webhook's deliveries that are failed or still pending."""
+
+    at: datetime
+    delivery_id: int
+    sentence: str
+    """What happened and what to do, translated."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """How one webhook fares."""
+
+    pending: int
+    """Deliveries waiting for it, parked ones included, counted up to `COUNTED_OF_EACH`."""
+    day: Span
+    """Its attempts of the last 24 hours."""
+    last_failure: LastFailure | None
+
+
+def backlog(now: datetime | None = None) -> Backlog:
+    """The state of the whole queue."""
+    now = now or timezone.now()
+    waiting = Delivery.objects.filter(status=Delivery.Status.PENDING)
+    pending = waiting.filter(lane__in=(Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED))
+    return Backlog(
+        undistributed=_bounded(Event.objects.filter(fanned_out=False)),
+        pending=_bounded(pending),
+        due=_bounded(pending.filter(next_attempt_at__lte=now)),
+        parked=_bounded(waiting.filter(lane=Webhook.Lane.PARKED)),
+        oldest_due_at=oldest_due(now),
+    )
+
+
+def _bounded(rows: QuerySet[Any]) -> int:
+    return rows.order_by()[:COUNTED_AT_MOST].count()
+
+
+def oldest_due(
+    now: datetime,
+    *,
+    lanes: Iterable[int] = (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED),
+    events: bool = True,
+) -> datetime | None:
+    """Since when the longest waiting event or delivery should have been dealt with.
+
+    A look at the beginning of an index for each lane, and one for the events.
+
+    :param events: whether those that were not distributed yet count too.
+    """
+    pending = Delivery.objects.filter(status=Delivery.Status.PENDING)
+    moments = [
+        pending.filter(lane=lane, next_attempt_at__lte=now)
+        .order_by("next_attempt_at")
+        .values_list("next_attempt_at", flat=True)
+        .first()
+        for lane in lanes
+    ]
+    if events:
+        undistributed = Event.objects.filter(fanned_out=False)
+        moments.append(undistributed.order_by("id").values_list("occurred_at", flat=True).first())
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def health(webhooks: Iterable[Webhook], now: datetime | None = None) -> dict[UUID, Health]:
+    """The state of each of these webhooks, by id."""
+    now = now or timezone.now()
+    ids = [webhook.pk for webhook in webhooks]
+    waiting = Delivery.objects.filter(webhook=OuterRef("pk"), status=Delivery.Status.PENDING)
+    pending = dict(
+        Webhook.all_objects.filter(pk__in=ids)
+        .annotate(waiting=_CountOf(waiting.order_by().values("pk")[:COUNTED_OF_EACH]))
+        .values_list("pk", "waiting")
+    )
+    failed = last_failures(ids)
+    days = counts.of_each(ids, now)
+    return {
+        id: Health(pending=pending.get(id, 0), day=days[id], last_failure=failed.get(id))
+        for id in ids
+    }
+
+
+def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
+    """The newest failure of each webhook that has one."""
+    candidates = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-id").values("id")
+    rows = (
+        Webhook.all_objects.filter(pk__in=list(webhook_ids))
+        .annotate(
+            failed=Subquery(candidates.filter(status=Delivery.Status.FAILED)[:1]),
+            retried=Subquery(
+                candidates.filter(status=Delivery.Status.PENDING).exclude(last_error="")[:1]
+            ),
+        )
+        .values_list("failed", "retried")
+    )
+    ids = [id for pair in rows for id in pair if id is not None]
+    attempts = (
+        Attempt.objects.filter(delivery__in=ids, superseded=False)
+        .exclude(error="")
+        .order_by("started_at", "id")
+        .values_list(
+            "delivery__webhook_id",
+            "delivery_id",
+            "started_at",
+            "error",
+            "error_detail",
+            "status_code",
+            "delivery__webhook__timeout_seconds",
+        )
+    )
+    return {
+        webhook_id: LastFailure(
+            at=started_at,
+            delivery_id=delivery_id,
+            sentence=failures.sentence(
+                error,
+                detail=detail,
+                status=status,
+                timeout=timeout or settings.TIMEOUT_SECONDS,
+            ),
+        )
+        for webhook_id, delivery_id, started_at, error, detail, status, timeout in attempts
+    }

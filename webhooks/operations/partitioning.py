@@ -1,0 +1,119 @@
+"""From one table of attempts to partitions of it, while workers work; see partitions.py."""
+
+from __future__ import annotations
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
+
+from . import partitions
+from .partitions import IDS, TABLE, CannotPartition, Tell, silent
+
+_BEFORE = f"{TABLE}_p0"
+_CHECK = f"{_BEFORE}_ids"
+
+
+def convert(tell: Tell = silent) -> None:
+    """Make the table of attempts a partitioned one, of which what there is becomes the first.
+
+    No row is copied. What takes its time (one look at every row) locks nobody out; the exchange
+    takes a moment for which everything that reads or writes attempts waits.
+
+    :param tell: called with each step.
+    :raises CannotPartition: it is not PostgreSQL, is done already, or something hinders it.
+    """
+    refuse_what_hinders()
+    connection = partitions.connection_of_attempts()
+    with connection.cursor() as cursor:
+        bound = (partitions.sequence(connection)[1] // IDS + 1) * IDS
+        tell(_("Checking that every id is below %(bound)d.") % {"bound": bound})
+        with partitions.impatient(connection):
+            cursor.execute(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS {_CHECK}")
+            cursor.execute(
+                f"ALTER TABLE {TABLE} ADD CONSTRAINT {_CHECK} CHECK (id < {bound}) NOT VALID"
+            )
+        cursor.execute(f"ALTER TABLE {TABLE} VALIDATE CONSTRAINT {_CHECK}")
+        tell(_("Exchanging the tables."))
+        with partitions.impatient(connection):
+            cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
+            for statement in _exchange(connection, bound):
+                cursor.execute(statement)
+    partitions.roll(tell=tell)
+
+
+def refuse_what_hinders() -> None:
+    """:raises CannotPartition: as `convert` would."""
+    connection = partitions.connection_of_attempts()
+    if connection.vendor != "postgresql":
+        raise CannotPartition(
+            _("%(database)s has no partitions; PostgreSQL does.")
+            % {"database": connection.display_name}
+        )
+    if partitions.is_partitioned():
+        raise CannotPartition(_("Attempts are partitioned already."))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal "
+            "UNION SELECT r.ev_class::regclass::text FROM pg_depend d "
+            "JOIN pg_rewrite r ON r.oid = d.objid WHERE d.refobjid = %s::regclass "
+            "AND d.classid = 'pg_rewrite'::regclass",
+            [TABLE, TABLE],
+        )
+        if found := ", ".join(row[0] for row in cursor.fetchall()):
+            raise CannotPartition(
+                _("These stand on %(table)s: %(names)s. Drop them, and make them anew afterwards.")
+                % {"table": TABLE, "names": found}
+            )
+
+
+def _exchange(connection: BaseDatabaseWrapper, bound: int) -> list[str]:
+    """The statements by which the table becomes the first partition of one of its name.
+
+    What is equal on both sides (columns, checks, keys, indexes) is taken over as it is.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT conname, contype, pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE conrelid = %s::regclass AND contype IN ('p', 'f')",
+            [TABLE],
+        )
+        keys = cursor.fetchall()
+        cursor.execute(
+            "SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_index i "
+            "JOIN pg_class c ON c.oid = i.indexrelid "
+            "WHERE i.indrelid = %s::regclass AND NOT i.indisprimary",
+            [TABLE],
+        )
+        indexes = cursor.fetchall()
+        cursor.execute(
+            "SELECT format('GRANT %%s ON %%s TO %%s', a.privilege_type, c.oid::regclass, "
+            "CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(a.grantee::regrole::text) END) "
+            "FROM pg_class c, aclexplode(c.relacl) a "
+            "WHERE c.oid = %s::regclass AND a.grantee <> c.relowner",
+            [TABLE],
+        )
+        grants = [row[0] for row in cursor.fetchall()]
+    old = [f'ALTER INDEX "{name}" RENAME TO "{_of_before(name)}"' for name, _definition in indexes]
+    old += [
+        f'ALTER TABLE {TABLE} RENAME CONSTRAINT "{name}" TO "{_of_before(name)}"'
+        for name, kind, _definition in keys
+        if kind == "p"  # its index's name has to be free
+    ]
+    return [
+        *old,
+        f"ALTER TABLE {TABLE} ALTER COLUMN id DROP IDENTITY",
+        f"ALTER TABLE {TABLE} RENAME TO {_BEFORE}",
+        f"CREATE TABLE {TABLE} (LIKE {_BEFORE} INCLUDING DEFAULTS INCLUDING CONSTRAINTS "
+        "INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING COMMENTS) PARTITION BY RANGE (id)",
+        f"ALTER TABLE {TABLE} DROP CONSTRAINT {_CHECK}",
+        f"ALTER TABLE {TABLE} ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY "
+        f"(START WITH {partitions.sequence(connection)[1] + 1})",
+        *(f'ALTER TABLE {TABLE} ADD CONSTRAINT "{name}" {text}' for name, _kind, text in keys),
+        *(text for _name, text in indexes),
+        f"ALTER TABLE {TABLE} ATTACH PARTITION {_BEFORE} FOR VALUES FROM (MINVALUE) TO ({bound})",
+        f"ALTER TABLE {_BEFORE} DROP CONSTRAINT {_CHECK}",
+        *grants,
+    ]
+
+
+def _of_before(name: str) -> str:
+    return f"{name[:60]}_p0"

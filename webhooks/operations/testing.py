@@ -1,0 +1,49 @@
+"""A test event to one webhook, with its result at once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from .. import audit, direct, outbox
+from ..conf import settings
+from ..eventos import TEST_EVENT
+from ..modelevents import Draft
+from ..models import Attempt, Delivery, Event, Webhook
+
+
+def send_test(webhook: Webhook) -> Attempt:
+    """Send `webhook.teste` now, signed and recorded like any other event, paused or not.
+
+    It waits for the answer (the webhook's timeout at most), so call it outside of transactions.
+    A test is never tried again: what it tells is how things are now.
+
+    :returns: the attempt; `succeeded` says how it went.
+    """
+    with transaction.atomic():
+        data = {
+            "webhookId": str(webhook.pk),
+            "mensagem": _("If you can read this, the webhook works."),
+        }
+        draft = Draft(TEST_EVENT.name, "", data, timezone.now(), data)
+        [event_id] = outbox.record([draft], only_webhook=webhook.pk)
+        Event.objects.filter(pk=event_id).update(fanned_out=True)
+        delivery = Delivery.objects.create(
+            event_id=event_id,
+            webhook=webhook,
+            # No worker claims from this lane, so the attempt is this call's own. Should this call
+            # be killed, the webhook's resuming or a worker's mending of lanes ends it.
+            lane=Webhook.Lane.PARKED,
+            next_attempt_at=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
+            created_at=timezone.now(),
+        )
+        audit.record(audit.Action.TESTED, subject=audit.of(webhook))
+    try:
+        return direct.deliver_now(delivery)
+    finally:
+        Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
+            status=Delivery.Status.FAILED, next_attempt_at=None, finished_at=timezone.now()
+        )

@@ -1,0 +1,304 @@
+"""The SQL of the queue: what is due, claim it, hand it back, record what came of it.
+
+A claim writes the lease's end into `next_attempt_at`, the column that says when a delivery is due:
+a worker that dies is found out by the clock alone. It also raises `fence`; a result counts only if
+the fence is still the one that was claimed, so a worker that outlived its lease changes nothing.
+
+Deliveries wait in lanes (`Webhook.Lane`). NORMAL is one queue for all receivers, the oldest first.
+A receiver that is slow, failing or has more waiting than it can take is moved to TROUBLED, where
+each receiver is served from a queue of its own: however much waits there, the rest do not see it.
+PARKED is not claimed at all.
+
+At least once, not at most once: a worker may die between an answer and its record, and then the
+request is sent again, with the same id.
+"""
+
+from __future__ import annotations
+
+import abc
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from .. import breaker, latency
+from ..models import Attempt, Delivery, Event, Webhook
+
+NORMAL, TROUBLED = Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED
+
+
+@dataclass(slots=True)
+class Job:
+    """A claimed delivery, with what sending it needs of its event."""
+
+    delivery_id: int
+    webhook_id: UUID
+    event_id: UUID
+    fence: int
+    attempt_count: int
+    """Attempts already made, of all rounds."""
+    schedule_position: int
+    """Attempts already made in this round."""
+    lane: int
+    event_type: str = ""
+    sequence: int = 0
+    occurred_at: dt.datetime | None = None
+    body: str = field(default="", repr=False)  # what is personal has no place in logs
+    traceparent: str | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a job, to be recorded."""
+
+    job: Job
+    status: str
+    """A value of Delivery.Status; `pending` with `delay` for another try."""
+    delay: float | None = None
+    """Seconds until the next try."""
+    lane: int = NORMAL
+    attempt: dict[str, Any] | None = field(default=None, repr=False)
+    """The columns of its Attempt; None where nothing was tried."""
+    retry_after: float | None = None
+    """Seconds for which the receiver asked to be left alone, bounded."""
+    gone: bool = False
+    """Whether the receiver said that it is gone for good."""
+
+
+@dataclass(slots=True)
+class Pulse:
+    """What a batch of results says of one receiver."""
+
+    webhook_id: UUID
+    attempts: int = 0
+    failures: int = 0
+    duration_ms: int = 0
+    """Of its successes together."""
+    successes: list[int] = field(default_factory=latency.nothing)
+    """By how long they took; see latency.py."""
+    well: bool = True
+    """Whether its last attempt succeeded."""
+    overloaded: int = 0
+    """Answers that said that it was too much; see breaker.OVERLOADED."""
+    retry_after: float | None = None
+    """Seconds: the longest that it asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A receiver whose last attempt failed."""
+
+    webhook_id: UUID
+    failures: int
+    """Since its last success."""
+    seconds: float
+    """Since the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What the queue holds for a worker that looks."""
+
+    events: bool
+    normal: bool
+    troubled: bool
+    late: float = 0.0
+    """Seconds for which the first of the NORMAL lane has waited."""
+
+    def __bool__(self) -> bool:
+        return self.events or self.normal or self.troubled
+
+
+class Queue(abc.ABC):
+    """The same shape over each database."""
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+
+    @property
+    def connection(self) -> BaseDatabaseWrapper:
+        """The calling thread's own."""
+        return connections[self.using]
+
+    @abc.abstractmethod
+    def due(self) -> Due:
+        """Whether there is anything to do now. Reads only, so that idling takes no lock."""
+
+    @abc.abstractmethod
+    def claim(self, limit: int, *, lease: float) -> list[Job]:
+        """Claim up to `limit` due deliveries of the NORMAL lane, those that are due the longest.
+
+        :param lease: seconds after which another worker may take them.
+        """
+
+    @abc.abstractmethod
+    def claim_troubled(
+        self,
+        each: int,
+        *,
+        lease: float,
+        only: Iterable[UUID] | None = None,
+        skip: Iterable[UUID] = (),
+    ) -> list[Job]:
+        """Claim up to `each` due deliveries of every receiver in the TROUBLED lane.
+
+        Of one whose breaker is half-open, a single one; of those that are held, none; of those
+        with a rate limit, what the limit allows for the next second or so, which is taken off it.
+
+        :param only: of these receivers; None: of all.
+        :param skip: not of these.
+        """
+
+    @abc.abstractmethod
+    def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
+        """Claim that delivery, due or not; None if it is settled."""
+
+    @abc.abstractmethod
+    def record(self, results: Sequence[Result]) -> set[int]:
+        """Write the outcomes and their attempts, in one transaction.
+
+        :returns: the ids of the deliveries whose result counted; the others' leases had ended, and
+            their attempts are kept as superseded.
+        """
+
+    @abc.abstractmethod
+    def hand_back(self, jobs: Sequence[Job], *, lane: int) -> None:
+        """Give claimed deliveries up untried, due at once, in that lane."""
+
+    @abc.abstractmethod
+    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+        """Move receivers, and up to `limit` deliveries each of what waits, to the TROUBLED lane."""
+
+    def crowding(self, more_than: int, *, within: int = 5000) -> list[UUID]:
+        """Receivers that have more than so many among the first due of the NORMAL lane.
+
+        :param within: how many of the first are looked at.
+        """
+        first = (
+            Delivery.objects.using(self.using)
+            .filter(status=Delivery.Status.PENDING, lane=NORMAL, next_attempt_at__lte=self._in(0))
+            .order_by("next_attempt_at")
+            .values_list("webhook_id", flat=True)[:within]
+        )
+        counts = Counter(first)
+        return [id for id, count in counts.items() if count > more_than]
+
+    @abc.abstractmethod
+    def note(self, pulses: Sequence[Pulse]) -> list[Failing]:
+        """Count the attempts, and keep since when each receiver fails."""
+
+    @abc.abstractmethod
+    def hold(self, pauses: Mapping[UUID, float]) -> None:
+        """Send those receivers nothing for so many seconds; a longer hold stays."""
+
+    def calm(self, webhook_ids: Iterable[UUID]) -> None:
+        """Take receivers that are well, and have nothing left in the TROUBLED lane, out of it."""
+        Webhook.all_objects.using(self.using).filter(
+            Q(hold_until=None) | Q(hold_until__lte=self._in(0)),
+            ~Exists(self._troubled().filter(webhook=OuterRef("pk"))),
+            pk__in=list(webhook_ids),
+            lane=TROUBLED,
+            rate_limit=None,
+            failing_since=None,
+        ).update(lane=NORMAL, version=F("version") + 1)
+
+    def mend_lanes(self) -> None:
+        """Find deliveries that were moved while their receiver was being taken out of the lane."""
+        Webhook.all_objects.using(self.using).filter(
+            lane=NORMAL, pk__in=self._troubled().values("webhook_id")
+        ).update(lane=TROUBLED, version=F("version") + 1)
+
+    def _troubled(self) -> QuerySet[Delivery]:
+        return Delivery.objects.using(self.using).filter(
+            status=Delivery.Status.PENDING, lane=TROUBLED
+        )
+
+    def mend_parked(self, *, limit: int = 5000) -> int:
+        """Find deliveries that were parked while, or after, their webhook was resumed or deleted.
+
+        Either may be interrupted; a worker that had not heard of it may park what it claimed.
+
+        :returns: how many of them (of each lane `limit` at most) are due again.
+        """
+        # Only a change of state leaves strays: webhooks whose state is older have none.
+        changed = Webhook.all_objects.using(self.using).filter(
+            Q(status=Webhook.Status.ACTIVE, deleted_at=None) | Q(deleted_at__isnull=False),
+            status_changed_at__gt=timezone.now() - dt.timedelta(days=1),
+        )
+        parked = Delivery.objects.using(self.using).filter(
+            status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED
+        )
+        homes: dict[int, list[UUID]] = {}
+        for webhook in changed.only("rate_limit", "deleted_at"):
+            # What is owed to a deleted one is cancelled by whoever claims it.
+            lane = webhook.home_lane if webhook.deleted_at is None else NORMAL
+            homes.setdefault(lane, []).append(webhook.pk)
+        mended = 0
+        for lane, webhook_ids in homes.items():
+            strays = parked.filter(webhook__in=webhook_ids, event__only_webhook=None)
+            ids = list(strays.values_list("pk", flat=True)[:limit])
+            mended += parked.filter(pk__in=ids).update(lane=lane)
+        return mended
+
+    @abc.abstractmethod
+    def _in(self, seconds: float) -> Any:
+        """The moment in so many seconds by the clock that the queue goes by, for the ORM."""
+
+    def mend_times(self, *, lease: float) -> None:
+        """Find what would wait for a moment that is not to come.
+
+        A clock that was turned back leaves deliveries from the future: they become due when the
+        leases are over that may be on them, not when the clock has caught up. Those made before
+        that may be late, by as much as it was turned back.
+        """
+        pending = Delivery.objects.using(self.using).filter(status=Delivery.Status.PENDING)
+        # `lane` leads the index of what is due.
+        pending.filter(lane__in=Webhook.Lane.values, next_attempt_at=None).update(
+            next_attempt_at=self._in(0)
+        )
+        from_the_future = pending.filter(created_at__gt=self._in(_CLOCK_TOLERANCE))
+        from_the_future.filter(fence=0, next_attempt_at__gt=self._in(0)).update(
+            next_attempt_at=self._in(0)
+        )
+        from_the_future.filter(next_attempt_at__gt=self._in(lease)).update(
+            next_attempt_at=self._in(lease)
+        )
+        # Held by nothing but its rate limit, whose turns last a second or one request's time.
+        limited = Webhook.all_objects.using(self.using).filter(failing_since=None, rate_limit__gt=0)
+        for webhook in limited.filter(hold_until__gt=self._in(_CLOCK_TOLERANCE)):
+            turn = max(1.0, 1 / (breaker.bounded_rate(webhook.rate_limit) or breaker.MOST_RATE))
+            limited.filter(pk=webhook.pk, hold_until__gt=self._in(_CLOCK_TOLERANCE + turn)).update(
+                hold_until=None
+            )
+
+    def respect_erasures(self, delivery_ids: Iterable[int]) -> None:
+        """Empty the attempts of deliveries whose event was erased (operations.forget).
+
+        For attempts that a worker recorded although it had lost the delivery meanwhile. Call it
+        once they can be seen: of it and the erasure, whoever comes second finds them.
+        """
+        Attempt.objects.using(self.using).filter(
+            delivery__in=list(delivery_ids), delivery__event__erased_at__isnull=False
+        ).update(**Attempt.EMPTY)
+
+    def snapshots(self, event_ids: Iterable[UUID]) -> dict[UUID, str]:
+        """The events' snapshots, for the formats that tell from them."""
+        rows = Event.objects.using(self.using).filter(pk__in=set(event_ids))
+        return dict(rows.values_list("pk", "snapshot"))
+
+
+# Seconds by which clocks that take part may differ.
+_CLOCK_TOLERANCE = 60.0
+
+# The columns of a Job, in its order.
+JOB_COLUMNS = (
+    "d.id, d.webhook_id, d.event_id, d.fence, d.attempt_count, d.schedule_position, d.lane"
+)
+EVENT_COLUMNS = "e.type, e.sequence, e.occurred_at, e.body, e.traceparent"

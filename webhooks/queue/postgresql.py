@@ -1,0 +1,288 @@
+"""The queue on PostgreSQL: one statement a batch, `SKIP LOCKED`, the database's own clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
+
+from .. import breaker, latency
+from .base import EVENT_COLUMNS, JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
+
+logger = logging.getLogger("webhooks.queue")
+
+
+class PostgreSQLQueue(Queue):
+    def _in(self, seconds: float) -> Any:
+        return Now() + dt.timedelta(seconds=seconds)
+
+    def due(self) -> Due:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM webhooks_event WHERE NOT fanned_out), "
+                "(SELECT extract(epoch FROM statement_timestamp() - min(next_attempt_at))::float8 "
+                "FROM webhooks_delivery WHERE status = 'pending' AND lane = 0), "
+                f"EXISTS (SELECT 1 FROM webhooks_webhook w WHERE {_SERVED} AND EXISTS ("
+                "SELECT 1 FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
+                "AND lane = 1 AND next_attempt_at <= statement_timestamp()))"
+            )
+            events, late, troubled = cursor.fetchone()
+            return Due(events, late is not None and late >= 0, troubled, late or 0.0)
+
+    def claim(self, limit: int, *, lease: float) -> list[Job]:
+        return self._claim(
+            "SELECT id FROM webhooks_delivery WHERE status = 'pending' AND lane = 0 "
+            "AND next_attempt_at <= statement_timestamp() "
+            "ORDER BY next_attempt_at LIMIT %s FOR UPDATE SKIP LOCKED",
+            [limit],
+            lease,
+        )
+
+    def claim_troubled(
+        self,
+        each: int,
+        *,
+        lease: float,
+        only: Iterable[UUID] | None = None,
+        skip: Iterable[UUID] = (),
+    ) -> list[Job]:
+        of, ids = ("= ANY", only) if only is not None else ("<> ALL", skip)
+        return self._claim(
+            f"SELECT due.id FROM turn CROSS JOIN LATERAL ({_WAITING} "
+            "ORDER BY next_attempt_at LIMIT turn.share FOR UPDATE SKIP LOCKED) due",
+            [
+                breaker.LEAST_RATE,
+                breaker.MOST_RATE,
+                breaker.AFTER_FAILURES,
+                list(ids),
+                each,
+                breaker.SHORTEST,
+            ],
+            lease,
+            # Whoever takes a share of a limited rate, or the one try of a breaker that is half
+            # open, pushes the next one away, for all workers.
+            turn="WITH free AS (SELECT w.id, CASE WHEN w.rate_limit <> 0 THEN "
+            "LEAST(GREATEST(w.rate_limit, %s), %s) END AS rate, w.rate_limit IS NULL "
+            "AND w.failure_count >= %s AND w.hold_until IS NOT NULL AS half_open "
+            f"FROM webhooks_webhook w WHERE {_SERVED} AND w.id {of}(%s::uuid[]) "
+            f"AND EXISTS ({_WAITING.replace('turn.id', 'w.id')}) "
+            "ORDER BY w.id FOR NO KEY UPDATE SKIP LOCKED), "
+            "turn AS (SELECT free.*, CASE WHEN rate IS NOT NULL THEN GREATEST(1, floor(rate))::int "
+            "WHEN half_open THEN 1 ELSE %s END AS share FROM free), "
+            "paced AS (UPDATE webhooks_webhook w SET hold_until = statement_timestamp() "
+            "+ COALESCE(turn.share / turn.rate, %s) * interval '1 second' "
+            "FROM turn WHERE w.id = turn.id AND (turn.rate IS NOT NULL OR turn.half_open)), ",
+        )
+
+    def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
+        jobs = self._claim(
+            "SELECT id FROM webhooks_delivery WHERE id = %s AND status = 'pending' FOR UPDATE",
+            [delivery_id],
+            lease,
+        )
+        return jobs[0] if jobs else None
+
+    def _claim(
+        self, select: str, params: list[Any], lease: float, *, turn: str = "WITH "
+    ) -> list[Job]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"{turn}due AS MATERIALIZED ({select}) "
+                "UPDATE webhooks_delivery d SET fence = d.fence + 1, "
+                "next_attempt_at = statement_timestamp() + %s * interval '1 second' "
+                "FROM due, webhooks_event e WHERE d.id = due.id AND e.id = d.event_id "
+                f"RETURNING {JOB_COLUMNS}, {EVENT_COLUMNS}",
+                [*params, lease],
+            )
+            jobs = [Job(*row) for row in cursor.fetchall()]
+        return sorted(jobs, key=attrgetter("delivery_id"))
+
+    def record(self, results: Sequence[Result]) -> set[int]:
+        if not results:
+            return set()
+        with self.connection.cursor() as cursor:
+            # One JSON document: arrays would be quoted element by element, in Python.
+            cursor.execute(_RECORD, [json.dumps([_row(result) for result in results])])
+            accepted = {row[0] for row in cursor.fetchall()}
+        if lost := [
+            result.job.delivery_id
+            for result in results
+            if result.attempt and result.job.delivery_id not in accepted
+        ]:
+            # A statement of its own, which sees what was committed while the first one waited.
+            try:
+                self.respect_erasures(lost)
+            except DatabaseError:
+                # The results are recorded; to fail now would record them twice.
+                logger.exception("Attempts could not be emptied; webhooks.maintain will do it.")
+        return accepted
+
+    def note(self, pulses: Sequence[Pulse]) -> list[Failing]:
+        rows = [
+            {
+                "webhook_id": str(pulse.webhook_id),
+                "attempts": pulse.attempts,
+                "failures": pulse.failures,
+                "duration_ms": pulse.duration_ms,
+                "successes": pulse.successes,
+                "well": pulse.well,
+            }
+            for pulse in pulses
+        ]
+        with self.connection.cursor() as cursor:
+            cursor.execute(_NOTE, [json.dumps(rows)])
+            return [Failing(*row) for row in cursor.fetchall() if row[2] is not None]
+
+    def hold(self, pauses: Mapping[UUID, float]) -> None:
+        rows = [{"id": str(id), "pause": pause} for id, pause in pauses.items()]
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "WITH p AS (SELECT * FROM json_to_recordset(%s) AS p(id uuid, pause float8)), "
+                "held AS (SELECT w.id, p.pause FROM webhooks_webhook w JOIN p ON p.id = w.id "
+                "ORDER BY w.id FOR NO KEY UPDATE OF w) "
+                "UPDATE webhooks_webhook w SET hold_until = GREATEST(w.hold_until, "
+                "statement_timestamp() + held.pause * interval '1 second') "
+                "FROM held WHERE w.id = held.id",
+                [json.dumps(rows)],
+            )
+
+    def hand_back(self, jobs: Sequence[Job], *, lane: int) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE webhooks_delivery d SET lane = CASE WHEN d.lane = 2 THEN 2 ELSE %s END, "
+                "next_attempt_at = statement_timestamp() "
+                "FROM unnest(%s::bigint[], %s::bigint[]) AS j(id, fence) "
+                "WHERE d.id = j.id AND d.fence = j.fence AND d.status = 'pending'",
+                [lane, [job.delivery_id for job in jobs], [job.fence for job in jobs]],
+            )
+
+    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+        ids = sorted(webhook_ids)
+        if not ids:
+            return
+        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
+                "WHERE id IN (SELECT id FROM webhooks_webhook WHERE "
+                "id = ANY(%s) AND lane = 0 ORDER BY id FOR NO KEY UPDATE)",
+                [ids],
+            )
+            # Materialized: as the inner side of a join, a limited selection that skips what is
+            # locked would be made again for each row, and move more than the limit.
+            cursor.execute(
+                "WITH due AS MATERIALIZED ("
+                "SELECT due.id FROM unnest(%s::uuid[]) AS w(id) CROSS JOIN LATERAL ("
+                "SELECT id FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
+                "AND lane = 0 AND next_attempt_at <= statement_timestamp() "
+                "LIMIT %s FOR UPDATE SKIP LOCKED) due) "
+                "UPDATE webhooks_delivery d SET lane = 1 FROM due WHERE d.id = due.id",
+                [ids, limit],
+            )
+
+
+# A receiver of the TROUBLED lane that may be sent something.
+_SERVED = "w.lane = 1 AND (w.hold_until IS NULL OR w.hold_until <= statement_timestamp())"
+_WAITING = (
+    "SELECT id FROM webhooks_delivery WHERE webhook_id = turn.id AND status = 'pending' "
+    "AND lane = 1 AND next_attempt_at <= statement_timestamp()"
+)
+
+_COUNTS = ", ".join(latency.COLUMNS)
+_NOTE = f"""
+WITH p AS (
+    SELECT * FROM json_to_recordset(%s) AS p(
+        webhook_id uuid, attempts integer, failures integer, duration_ms bigint,
+        successes integer[], well boolean)
+), counted AS (
+    INSERT INTO webhooks_tally AS t (webhook_id, hour, attempts, failures, duration_ms, {_COUNTS})
+    SELECT p.webhook_id, date_trunc('hour', statement_timestamp()), p.attempts, p.failures,
+           p.duration_ms,
+           {", ".join(f"p.successes[{place}]" for place in range(1, len(latency.COLUMNS) + 1))}
+    FROM p JOIN webhooks_webhook w ON w.id = p.webhook_id ORDER BY p.webhook_id
+    ON CONFLICT (webhook_id, hour) DO UPDATE SET attempts = t.attempts + EXCLUDED.attempts,
+        failures = t.failures + EXCLUDED.failures,
+        duration_ms = t.duration_ms + EXCLUDED.duration_ms,
+        {", ".join(f"{name} = t.{name} + EXCLUDED.{name}" for name in latency.COLUMNS)}
+), changed AS (
+    SELECT w.id, p.well, p.failures FROM webhooks_webhook w JOIN p ON p.webhook_id = w.id
+    WHERE NOT p.well OR w.failing_since IS NOT NULL ORDER BY w.id FOR NO KEY UPDATE OF w
+)
+UPDATE webhooks_webhook w SET
+    failing_since = CASE WHEN c.well THEN NULL
+        ELSE COALESCE(w.failing_since, statement_timestamp()) END,
+    failure_count = CASE WHEN c.well THEN 0 ELSE w.failure_count + c.failures END,
+    hold_until = CASE WHEN c.well AND w.rate_limit IS NULL THEN NULL ELSE w.hold_until END
+FROM changed c WHERE w.id = c.id
+RETURNING w.id, w.failure_count,
+    extract(epoch FROM statement_timestamp() - w.failing_since)::float8
+"""
+
+_ATTEMPT_TYPES = {
+    "number": "integer",
+    "started_at": "timestamptz",
+    "duration_ms": "integer",
+    "url": "text",
+    "request_headers": "jsonb",
+    "request_body": "text",
+    "status_code": "integer",
+    "response_headers": "jsonb",
+    "response_body": "text",
+    "response_truncated": "boolean",
+    "error": "text",
+    "error_detail": "text",
+}
+_ATTEMPT_COLUMNS = ", ".join(_ATTEMPT_TYPES)
+
+# The attempts of a stale worker are kept, marked: the request did go out. The fence rises, so that
+# a batch recorded anew, since the connection broke before the answer came, counts once.
+_RECORD = f"""
+WITH r AS (
+    SELECT * FROM json_to_recordset(%s) AS r(
+        id bigint, fence integer, new_status text, delay float8, new_lane smallint, tried boolean,
+        {", ".join(f"{name} {kind}" for name, kind in _ATTEMPT_TYPES.items())}
+    )
+), accepted AS (
+    UPDATE webhooks_delivery d SET
+        status = r.new_status,
+        fence = d.fence + 1,
+        lane = CASE WHEN d.lane = 2 THEN d.lane ELSE r.new_lane END,
+        next_attempt_at = CASE WHEN r.new_status = 'pending'
+            THEN statement_timestamp() + COALESCE(r.delay, 0) * interval '1 second' END,
+        finished_at = CASE WHEN r.new_status <> 'pending' THEN statement_timestamp() END,
+        attempt_count = d.attempt_count + r.tried::int,
+        schedule_position = d.schedule_position + r.tried::int,
+        last_status_code = CASE WHEN r.tried THEN r.status_code ELSE d.last_status_code END,
+        last_error = CASE WHEN r.tried THEN r.error ELSE d.last_error END
+    FROM r WHERE d.id = r.id AND d.fence = r.fence AND d.status = 'pending'
+    RETURNING d.id, r.fence
+), kept AS (
+    INSERT INTO webhooks_attempt (delivery_id, superseded, {_ATTEMPT_COLUMNS})
+    SELECT r.id, a.id IS NULL, {", ".join(f"r.{name}" for name in _ATTEMPT_TYPES)}
+    FROM r JOIN webhooks_delivery d ON d.id = r.id
+    LEFT JOIN accepted a ON a.id = r.id AND a.fence = r.fence
+    WHERE r.tried
+)
+SELECT id FROM accepted
+"""
+
+
+def _row(result: Result) -> dict[str, Any]:
+    attempt = dict(result.attempt or {})
+    if attempt:
+        attempt["started_at"] = attempt["started_at"].isoformat()
+    return {
+        "id": result.job.delivery_id,
+        "fence": result.job.fence,
+        "new_status": result.status,
+        "delay": result.delay,
+        "new_lane": int(result.lane),
+        "tried": bool(attempt),
+        **attempt,
+    }

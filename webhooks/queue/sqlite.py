@@ -1,0 +1,252 @@
+"""The queue on SQLite, which ignores `SKIP LOCKED`: conditional UPDATEs, one writer at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from .. import breaker, latency
+from ..models import Attempt, Delivery, Event, Tally, Webhook
+from .base import JOB_COLUMNS, TROUBLED, Due, Failing, Job, Pulse, Queue, Result
+
+
+class SQLiteQueue(Queue):
+    def _in(self, seconds: float) -> Any:
+        return timezone.now() + dt.timedelta(seconds=seconds)
+
+    def _moment(self, seconds: float = 0) -> str:
+        return str(self.connection.ops.adapt_datetimefield_value(self._in(seconds)))
+
+    def due(self) -> Due:
+        now = self._moment()
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT 1 FROM webhooks_event WHERE NOT fanned_out), "
+                "(SELECT min(next_attempt_at) FROM webhooks_delivery WHERE status = 'pending' "
+                "AND lane = 0), "
+                "EXISTS (SELECT 1 FROM webhooks_webhook w WHERE w.lane = 1 "
+                "AND (w.hold_until IS NULL OR w.hold_until <= %s) AND EXISTS ("
+                "SELECT 1 FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
+                "AND lane = 1 AND next_attempt_at <= %s))",
+                [now, now],
+            )
+            events, first, troubled = cursor.fetchone()
+        late = -1.0
+        if first is not None:
+            since = dt.datetime.fromisoformat(first).replace(tzinfo=dt.UTC)
+            late = (timezone.now() - since).total_seconds()
+        return Due(bool(events), late >= 0, bool(troubled), late)
+
+    def claim(self, limit: int, *, lease: float) -> list[Job]:
+        return self._claim(
+            "SELECT id FROM webhooks_delivery WHERE status = 'pending' AND lane = 0 "
+            "AND next_attempt_at <= %s ORDER BY next_attempt_at LIMIT %s",
+            [[self._moment(), limit]],
+            lease,
+        )
+
+    def claim_troubled(
+        self,
+        each: int,
+        *,
+        lease: float,
+        only: Iterable[UUID] | None = None,
+        skip: Iterable[UUID] = (),
+    ) -> list[Job]:
+        now = timezone.now()
+        free = self._webhooks().filter(
+            Q(hold_until=None) | Q(hold_until__lte=now),
+            lane=TROUBLED,
+            deliveries__lane=TROUBLED,
+            deliveries__status=Delivery.Status.PENDING,
+            deliveries__next_attempt_at__lte=now,
+        )
+        free = free.filter(pk__in=list(only)) if only is not None else free
+        free = free.exclude(pk__in=list(skip)).distinct()
+        claims = []
+        for webhook in free.only("rate_limit", "failure_count", "hold_until"):
+            share, pause = each, None
+            if rate := breaker.bounded_rate(webhook.rate_limit):
+                share = max(1, math.floor(rate))
+                pause = share / rate
+            elif webhook.hold_until and webhook.failure_count >= breaker.AFTER_FAILURES:
+                share, pause = 1, breaker.SHORTEST
+            if pause is not None and not self._push_away(webhook.pk, now, pause):
+                continue  # another worker has taken this share
+            claims.append([webhook.pk.hex, self._moment(), share])
+        return self._claim(
+            "SELECT id FROM webhooks_delivery WHERE webhook_id = %s AND status = 'pending' "
+            "AND lane = 1 AND next_attempt_at <= %s ORDER BY next_attempt_at LIMIT %s",
+            claims,
+            lease,
+        )
+
+    def _push_away(self, id: UUID, now: dt.datetime, pause: float) -> bool:
+        held = Q(hold_until=None) | Q(hold_until__lte=now)
+        until = now + dt.timedelta(seconds=pause)
+        return bool(self._webhooks().filter(held, pk=id).update(hold_until=until))
+
+    def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
+        jobs = self._claim(
+            "SELECT id FROM webhooks_delivery WHERE id = %s AND status = 'pending'",
+            [[delivery_id]],
+            lease,
+        )
+        return jobs[0] if jobs else None
+
+    def _claim(self, select: str, each_params: list[list[Any]], lease: float) -> list[Job]:
+        if not each_params:
+            return []
+        jobs = []
+        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+            for params in each_params:
+                cursor.execute(
+                    "UPDATE webhooks_delivery AS d SET fence = fence + 1, next_attempt_at = %s "
+                    f"WHERE id IN ({select}) RETURNING {JOB_COLUMNS.replace('d.', '')}",
+                    [self._moment(lease), *params],
+                )
+                jobs += [
+                    Job(row[0], UUID(row[1]), UUID(row[2]), *row[3:]) for row in cursor.fetchall()
+                ]
+            self._add_events(jobs)
+        return sorted(jobs, key=attrgetter("delivery_id"))
+
+    def _add_events(self, jobs: list[Job]) -> None:
+        found = Event.objects.using(self.using).in_bulk({job.event_id for job in jobs})
+        for job in jobs:
+            event = found[job.event_id]
+            job.event_type, job.sequence = event.type, event.sequence
+            job.occurred_at, job.body = event.occurred_at, event.body
+            job.traceparent = event.traceparent
+
+    def record(self, results: Sequence[Result]) -> set[int]:
+        accepted: set[int] = set()
+        attempts = []
+        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+            for result in results:
+                job, tried = result.job, result.attempt is not None
+                attempt = result.attempt or {}
+                pending = result.status == Delivery.Status.PENDING
+                cursor.execute(
+                    "UPDATE webhooks_delivery SET status = %s, fence = fence + 1, "
+                    "lane = CASE WHEN lane = 2 THEN lane ELSE %s END, next_attempt_at = %s, "
+                    "finished_at = %s, attempt_count = attempt_count + %s, "
+                    "schedule_position = schedule_position + %s, "
+                    "last_status_code = CASE WHEN %s THEN %s ELSE last_status_code END, "
+                    "last_error = CASE WHEN %s THEN %s ELSE last_error END "
+                    "WHERE id = %s AND fence = %s AND status = 'pending'",
+                    [
+                        result.status,
+                        int(result.lane),
+                        self._moment(result.delay or 0) if pending else None,
+                        None if pending else self._moment(),
+                        int(tried),
+                        int(tried),
+                        tried,
+                        attempt.get("status_code"),
+                        tried,
+                        attempt.get("error"),
+                        job.delivery_id,
+                        job.fence,
+                    ],
+                )
+                if cursor.rowcount:
+                    accepted.add(job.delivery_id)
+                if tried:
+                    attempts.append(
+                        Attempt(
+                            delivery_id=job.delivery_id,
+                            superseded=not cursor.rowcount,
+                            **attempt,
+                        )
+                    )
+            still_there = set(
+                Delivery.objects.using(self.using)
+                .filter(pk__in=[attempt.delivery_id for attempt in attempts])
+                .values_list("pk", flat=True)
+            )
+            Attempt.objects.using(self.using).bulk_create(
+                [attempt for attempt in attempts if attempt.delivery_id in still_there]
+            )
+            if lost := still_there - accepted:
+                self.respect_erasures(lost)
+        return accepted
+
+    def note(self, pulses: Sequence[Pulse]) -> list[Failing]:
+        now = timezone.now()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        failing = []
+        with transaction.atomic(using=self.using):
+            found = self._webhooks().in_bulk([pulse.webhook_id for pulse in pulses])
+            for pulse in pulses:
+                webhook = found.get(pulse.webhook_id)
+                if webhook is None:
+                    continue
+                counts = {
+                    "attempts": pulse.attempts,
+                    "failures": pulse.failures,
+                    "duration_ms": pulse.duration_ms,
+                    **dict(zip(latency.COLUMNS, pulse.successes, strict=True)),
+                }
+                Tally.objects.using(self.using).update_or_create(
+                    webhook=webhook,
+                    hour=hour,
+                    defaults={name: F(name) + count for name, count in counts.items() if count},
+                    create_defaults=counts,
+                )
+                row = self._webhooks().filter(pk=webhook.pk)
+                if not pulse.well:
+                    since = webhook.failing_since or now
+                    failures = webhook.failure_count + pulse.failures
+                    row.update(failing_since=since, failure_count=failures)
+                    failing.append(Failing(webhook.pk, failures, (now - since).total_seconds()))
+                elif webhook.failing_since is not None:
+                    kept = {} if webhook.rate_limit is not None else {"hold_until": None}
+                    row.update(failing_since=None, failure_count=0, **kept)
+        return failing
+
+    def hold(self, pauses: Mapping[UUID, float]) -> None:
+        for id, pause in pauses.items():
+            until = timezone.now() + dt.timedelta(seconds=pause)
+            self._webhooks().filter(Q(hold_until=None) | Q(hold_until__lt=until), pk=id).update(
+                hold_until=until
+            )
+
+    def _webhooks(self) -> QuerySet[Webhook]:
+        return Webhook.all_objects.using(self.using)
+
+    def hand_back(self, jobs: Sequence[Job], *, lane: int) -> None:
+        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+            for job in jobs:
+                cursor.execute(
+                    "UPDATE webhooks_delivery SET lane = CASE WHEN lane = 2 THEN 2 ELSE %s END, "
+                    "next_attempt_at = %s "
+                    "WHERE id = %s AND fence = %s AND status = 'pending'",
+                    [int(lane), self._moment(), job.delivery_id, job.fence],
+                )
+
+    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+        ids = sorted(webhook_ids)
+        if not ids:
+            return  # no lock for nothing
+        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
+            for id in ids:
+                cursor.execute(
+                    "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
+                    "WHERE id = %s AND lane = 0",
+                    [id.hex],
+                )
+                cursor.execute(
+                    "UPDATE webhooks_delivery SET lane = 1 WHERE id IN ("
+                    "SELECT id FROM webhooks_delivery WHERE webhook_id = %s AND lane = 0 "
+                    "AND status = 'pending' AND next_attempt_at <= %s LIMIT %s)",
+                    [id.hex, self._moment(), limit],
+                )

@@ -1,0 +1,144 @@
+"""What the engine does with results: records them in batches, and draws its conclusions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
+
+from . import breaker, delivery, disabling, signals
+from .directory import Directory
+from .logs import about
+from .models import Delivery, Webhook
+from .queue import Queue, Result
+
+logger = logging.getLogger("webhooks.engine")
+
+# What is left out of an attempt that the database refuses to keep.
+_REFUSED: dict[str, Any] = {
+    "request_headers": {},
+    "request_body": None,
+    "response_headers": {},
+    "response_body": "",
+    "response_truncated": True,
+    "error_detail": "",
+}
+
+
+class Recorder:
+    """Of the engine's thread.
+
+    :param hold_back: called with the receivers that are to be sent nothing for a while.
+    """
+
+    def __init__(
+        self, queue: Queue, directory: Directory, *, hold_back: Callable[[Iterable[UUID]], None]
+    ) -> None:
+        self._queue = queue
+        self._directory = directory
+        self._hold_back = hold_back
+
+    def record(self, results: Sequence[Result]) -> None:
+        """Write the results down, tell observers, and treat each receiver as it deserves.
+
+        :raises OperationalError, InterfaceError: the database is away; give the same results again.
+        """
+        self._queue.trouble(
+            {
+                result.job.webhook_id
+                for result in results
+                if delivery.is_slow(result) and self._is_normal(result.job.webhook_id)
+            }
+        )
+        try:
+            accepted = self._queue.record(results)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("A batch of results was refused; recording them one by one.")
+            accepted = self._record_one_by_one(results)
+        signals.tell_outcomes(results, accepted)
+        _log(results, accepted)
+
+    def judge(self, results: Iterable[Result]) -> None:
+        """Draw from recorded results how each receiver is to be treated."""
+        pulses = delivery.pulses(results)
+        if not pulses:
+            return
+        failing = self._queue.note(list(pulses.values()))
+        pauses = {
+            each.webhook_id: pause
+            for each in failing
+            if (
+                pause := breaker.pause_after(
+                    failures=each.failures,
+                    failing_for=each.seconds,
+                    overloaded=pulses[each.webhook_id].overloaded,
+                    retry_after=pulses[each.webhook_id].retry_after,
+                )
+            )
+        }
+        if pauses:
+            self._queue.trouble(pauses)
+            self._queue.hold(pauses)
+            self._hold_back(pauses)
+        for webhook_id in {result.job.webhook_id for result in results if result.gone}:
+            disabling.disable(webhook_id, _("It answered 410 Gone."), using=self._queue.using)
+
+    def _is_normal(self, webhook_id: UUID) -> bool:
+        receiver = self._directory.get(webhook_id)
+        return receiver is None or receiver.lane == Webhook.Lane.NORMAL
+
+    def _record_one_by_one(self, results: Iterable[Result]) -> set[int]:
+        """So that one result which the database refuses takes none of the others with it.
+
+        Of that one is kept what can be: without what the receiver wrote, or its outcome alone.
+        Were it not recorded at all, it would be sent again, and refused again, without end.
+        """
+        accepted: set[int] = set()
+        for result in results:
+            stripped = result
+            if result.attempt is not None:
+                stripped = replace(result, attempt=result.attempt | _REFUSED)
+            for version in (result, stripped, replace(result, attempt=None)):
+                try:
+                    accepted |= self._queue.record([version])
+                    break
+                except (OperationalError, InterfaceError):
+                    raise
+                except Exception:
+                    logger.exception(
+                        "The answer to delivery %s cannot be kept.",
+                        result.job.delivery_id,
+                        extra=about(result.job),
+                    )
+        return accepted
+
+
+def _log(results: Iterable[Result], accepted: set[int]) -> None:
+    """What came of each attempt, by how much it matters."""
+    for result in results:
+        if result.attempt is None:
+            continue
+        level, text = _LINES.get(result.status, _CANCELLED)
+        if result.job.delivery_id not in accepted:
+            level, text = _LATE
+        if logger.isEnabledFor(level):
+            job = result.job
+            logger.log(
+                level, text, job.attempt_count + 1, job.delivery_id, extra=about(job, result)
+            )
+
+
+_LINES: dict[str, tuple[int, str]] = {
+    Delivery.Status.DELIVERED: (logging.DEBUG, "Attempt %d of delivery %d succeeded."),
+    Delivery.Status.PENDING: (logging.INFO, "Attempt %d of delivery %d failed; it is tried again."),
+    Delivery.Status.FAILED: (logging.WARNING, "Attempt %d of delivery %d failed, the last one."),
+}
+_CANCELLED = (logging.INFO, "Attempt %d of delivery %d counts no more: it was cancelled.")
+_LATE = (logging.INFO, "Attempt %d of delivery %d counts no more: its lease had ended.")

@@ -1,0 +1,148 @@
+"""A row as the database has it: read before a change, and known after one.
+
+After a save the row is put together from what was written, so that it need not be read again; where
+only the database knows what it stored, it is read. That is so of expressions, of computed columns,
+and of fields that convert values in a way of their own; one whose `pre_save` leaves on the instance
+what will be read says so by `stored_on_instance = True`, and spares the query.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from decimal import Decimal
+from typing import Any
+
+from django.db import connections, models
+
+_BUILT_IN = "django.db.models.fields"
+# What a field would override to store or read something else than `to_python` gives.
+_CONVERSIONS = ("to_python", "get_prep_value", "get_db_prep_value", "get_db_prep_save")
+
+
+def load(
+    model: type[models.Model], pk: Any, using: str, *, lock: bool = False
+) -> models.Model | None:
+    """The row; with `lock`, locked for the rest of the transaction if there is one."""
+    connection = connections[using]
+    lock = lock and connection.in_atomic_block and connection.features.has_select_for_no_key_update
+    if not model._meta.parents:
+        return _read(model, using, lock).by(pk)
+    rows = model._base_manager.using(using).filter(pk=pk)
+    if lock:
+        rows = rows.select_for_update(no_key=True, of=("self",))
+    return next(iter(rows), None)
+
+
+class _Read:
+    """`SELECT … WHERE pk = …` of one table, put together once: it is part of every save, and the
+    ORM takes longer to write the statement than the database to answer it."""
+
+    def __init__(self, model: type[models.Model], using: str, lock: bool) -> None:
+        self._model, self._using = model, using
+        connection = connections[using]
+        fields = model._meta.concrete_fields
+
+        def quote(name: str | None) -> str:
+            return str(connection.ops.quote_name(name or ""))
+
+        self._names = [field.attname for field in fields]
+        self._sql = (
+            f"SELECT {', '.join(quote(field.column) for field in fields)} "
+            f"FROM {quote(model._meta.db_table)} WHERE {quote(model._meta.pk.column)} = %s"
+            f"{' FOR NO KEY UPDATE' if lock else ''}"
+        )
+        self._columns: list[tuple[int, list[Any], Any]] = []
+        for index, field in enumerate(fields):
+            column = field.get_col(model._meta.db_table)
+            convert = connection.ops.get_db_converters(column) + column.get_db_converters(
+                connection
+            )
+            if convert:
+                self._columns.append((index, convert, column))
+
+    def by(self, pk: Any) -> models.Model | None:
+        connection = connections[self._using]
+        key = self._model._meta.pk.get_db_prep_value(pk, connection, prepared=False)
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, [key])
+            found = cursor.fetchone()
+        if found is None:
+            return None
+        row = list(found)
+        for index, convert, column in self._columns:
+            for each in convert:
+                row[index] = each(row[index], column, connection)
+        return self._model.from_db(self._using, self._names, row)
+
+
+_read = functools.cache(_Read)
+
+
+def written(
+    model: type[models.Model],
+    instance: models.Model,
+    before: models.Model | None,
+    update_fields: frozenset[str] | None,
+    using: str,
+) -> models.Model:
+    """The row of `model` as a save of `instance` wrote it: what it did not write is as before.
+
+    :param model: the instance's own, or one that it inherits from.
+    :param before: the row before the save; None: the save inserted it.
+    """
+    row: dict[str, Any] = {}
+    for field in model._meta.concrete_fields:
+        name = field.attname
+        given = update_fields is None or field.name in update_fields or name in update_fields
+        if before is not None and not (given and name in instance.__dict__):
+            row[name] = before.__dict__.get(name)
+            continue
+        value = instance.__dict__.get(name)
+        if before is not None and not field.generated and value == before.__dict__.get(name):
+            row[name] = before.__dict__.get(name)
+            continue
+        if name not in instance.__dict__ or _only_the_database_knows(field, value):
+            key = getattr(instance, model._meta.pk.attname)
+            return load(model, key, using) or instance
+        row[name] = _as_read(field, value)
+    return model.from_db(using, list(row), list(row.values()))
+
+
+def _only_the_database_knows(field: models.Field[Any, Any], value: Any) -> bool:
+    if field.generated or hasattr(value, "resolve_expression"):  # F("visits") + 1
+        return True
+    if isinstance(field, models.DecimalField) and (
+        value is None
+        or (isinstance(value, Decimal) and value.as_tuple().exponent == -field.decimal_places)
+    ):
+        return False
+    return not _converts_plainly(type(field))  # type: ignore[arg-type]  # a class has a hash
+
+
+@functools.cache
+def _converts_plainly(kind: type[models.Field[Any, Any]]) -> bool:
+    """Whether a value of the field is read as `_as_read` says, whatever was assigned.
+
+    Not so of fields that are somebody's own, and of those that round or rename.
+    """
+    if getattr(kind, "stored_on_instance", False):
+        return True
+    if issubclass(kind, models.DecimalField | models.FileField | models.BinaryField):
+        return False
+    from_database = getattr(kind, "from_db_value", models.JSONField.from_db_value)
+    return from_database is models.JSONField.from_db_value and all(
+        getattr(kind, name).__module__.startswith(_BUILT_IN) for name in _CONVERSIONS
+    )
+
+
+def _as_read(field: models.Field[Any, Any], value: Any) -> Any:
+    """The value as it will be read: someone may have assigned "2024-01-05" to a date, a tuple to
+    JSON."""
+    if value is None:
+        return None
+    if isinstance(field, models.JSONField):
+        return json.loads(json.dumps(value, cls=field.encoder), cls=field.decoder)
+    if isinstance(field, models.DateTimeField):
+        return field.get_prep_value(value)  # a naive one gets the time zone in force
+    return field.to_python(value)
