@@ -81,6 +81,11 @@ class Receiver:
     _auth: tuple[str, str, str, Sealed] = field(repr=False)
     _keys: Sequence[tuple[dt.datetime | None, SealedKey]] = field(repr=False)
 
+    @property
+    def first_wait(self) -> float:
+        """Seconds before the first attempt."""
+        return next(iter(self.schedule), 0.0)
+
     @functools.cached_property
     def headers(self) -> dict[str, str]:
         """The headers of the webhook's own: custom ones and authentication.

@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Iterable
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
@@ -29,6 +29,16 @@ logger = logging.getLogger("webhooks.fanout")
 _ROWS_AT_ONCE = 5000
 
 
+class Owed(NamedTuple):
+    """A delivery to be made."""
+
+    event_id: UUID
+    webhook_id: UUID
+    lane: int
+    wait: float = 0.0
+    """Seconds until it is due."""
+
+
 def fan_out(directory: Directory, *, limit: int = 500, using: str = DEFAULT_DB_ALIAS) -> int:
     """Make the deliveries of up to `limit` events that have none yet, more or less the oldest.
 
@@ -43,24 +53,24 @@ def fan_out(directory: Directory, *, limit: int = 500, using: str = DEFAULT_DB_A
             return 0
         directory.refresh()
         active = [r for r in directory if r.status == Webhook.Status.ACTIVE]
-        wanted: dict[str, list[tuple[UUID, int]]] = {}
-        owed: list[tuple[UUID, UUID, int]] = []
+        wanted: dict[str, list[tuple[UUID, int, float]]] = {}
+        owed: list[Owed] = []
         done: list[UUID] = []
         for event_id, event_type, only_webhook in events:
             if only_webhook is not None:
-                owed.append((event_id, only_webhook, Webhook.Lane.NORMAL))
+                owed.append(Owed(event_id, only_webhook, Webhook.Lane.NORMAL))
             else:
                 if event_type not in wanted:
                     wanted[event_type] = [
-                        (r.id, r.lane)
+                        (r.id, r.lane, r.first_wait)
                         for r in active
                         if r.subscription.wants(event_type) and _tells(r.format, event_type)
                     ]
-                owed += [(event_id, id, lane) for id, lane in wanted[event_type]]
+                owed += [Owed(event_id, *each) for each in wanted[event_type]]
             done.append(event_id)
             if len(owed) >= _ROWS_AT_ONCE:
                 break
-        owed.sort(key=lambda each: each[0].bytes)  # each receiver in the order of the events
+        owed.sort(key=lambda each: each.event_id.bytes)  # each receiver in the order of the events
         owe(owed, using=using)
         Event.objects.using(using).filter(pk__in=done).update(fanned_out=True)
     return len(events) if len(done) == len(events) else limit
@@ -96,10 +106,11 @@ def _from_both_ends(rows: QuerySet[Event], limit: int) -> list[tuple[UUID, str, 
     return [row for turn in turns for row in turn if row is not None]
 
 
-def owe(owed: Iterable[tuple[UUID, UUID, int]], *, using: str = DEFAULT_DB_ALIAS) -> int:
-    """Make deliveries, due at once, of (event, webhook, lane); those that exist stay as they are.
+def owe(owed: Iterable[Owed], *, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Make deliveries; those that exist stay as they are.
 
-    They become due in the order given, a microsecond apart, so that they are claimed in it.
+    Of equal waits they become due in the order given, a microsecond apart, so that they are
+    claimed in it.
 
     :returns: how many were made.
     """
@@ -113,21 +124,23 @@ def owe(owed: Iterable[tuple[UUID, UUID, int]], *, using: str = DEFAULT_DB_ALIAS
                 "INSERT INTO webhooks_delivery (event_id, webhook_id, lane, status, "
                 "next_attempt_at, fence, attempt_count, schedule_position, last_error, created_at) "
                 "SELECT o.event_id, o.webhook_id, o.lane, 'pending', "
-                "statement_timestamp() - o.ahead * interval '1 microsecond', "
+                "statement_timestamp() + o.wait * interval '1 second' "
+                "- o.ahead * interval '1 microsecond', "
                 "0, 0, 0, '', statement_timestamp() "
                 "FROM json_to_recordset(%s) "
-                "AS o(event_id uuid, webhook_id uuid, lane smallint, ahead integer) "
+                "AS o(event_id uuid, webhook_id uuid, lane smallint, wait float8, ahead integer) "
                 "ON CONFLICT (event_id, webhook_id) DO NOTHING",
                 [
                     json.dumps(
                         [
                             {
-                                "event_id": str(event_id),
-                                "webhook_id": str(id),
-                                "lane": int(lane),
+                                "event_id": str(each.event_id),
+                                "webhook_id": str(each.webhook_id),
+                                "lane": int(each.lane),
+                                "wait": each.wait,
                                 "ahead": len(owed) - place,
                             }
-                            for place, (event_id, id, lane) in enumerate(owed)
+                            for place, each in enumerate(owed)
                         ]
                     )
                 ],
@@ -142,13 +155,17 @@ def owe(owed: Iterable[tuple[UUID, UUID, int]], *, using: str = DEFAULT_DB_ALIAS
             "ON CONFLICT (event_id, webhook_id) DO NOTHING",
             [
                 (
-                    event_id.hex,
-                    id.hex,
-                    int(lane),
-                    moment(now - dt.timedelta(microseconds=len(owed) - place)),
+                    each.event_id.hex,
+                    each.webhook_id.hex,
+                    int(each.lane),
+                    moment(
+                        now
+                        + dt.timedelta(seconds=each.wait)
+                        - dt.timedelta(microseconds=len(owed) - place)
+                    ),
                     moment(now),
                 )
-                for place, (event_id, id, lane) in enumerate(owed)
+                for place, each in enumerate(owed)
             ],
         )
         return int(cursor.rowcount)

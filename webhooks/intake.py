@@ -81,8 +81,11 @@ class Intake:
         due = self._queue.due()
         if not due:
             return
-        if not (due.events and self._fan_out(now)):
+        fanned_out = due.events and self._fan_out(now)
+        if not fanned_out:
             self._directory.refresh()
+        # What was just made for receivers of the TROUBLED lane is not known to be due yet.
+        troubled = due.troubled or (fanned_out and self._troubled > 0)
         if due.late > _LATE and now >= self._next_relief:
             # Who has much waiting gets a queue of its own, so that the rest need not wait for it.
             self._next_relief = now + _LATE
@@ -95,11 +98,16 @@ class Intake:
                 self._next_look = now
             elif jobs:
                 self._next_look = now + _SOON
-        if due.troubled and now >= self._next_troubled:
+        if troubled and now >= self._next_troubled:
             others = self._claim_troubled(now)
             self._next_troubled = now if others else now + _TROUBLED_EVERY
-        if due.troubled:
+        if troubled:
             self._next_look = min(self._next_look, max(self._next_troubled, now + 0.01))
+
+    @property
+    def _troubled(self) -> int:
+        """How many receivers have a queue of their own."""
+        return sum(each.lane == Webhook.Lane.TROUBLED for each in self._directory)
 
     def _fan_out(self, now: float) -> bool:
         """:returns: whether there were events, so that the directory was read anew for them."""
@@ -121,9 +129,8 @@ class Intake:
         :returns: whether it may be the turn of other suspects at once.
         """
         suspects, waiting = self._senders.suspects(), self._senders.waiting_for()
-        troubled = sum(each.lane == Webhook.Lane.TROUBLED for each in self._directory)
         room = self._senders.wanted_aside
-        share = max(self._senders.per_receiver, min(_HOLD_EACH, room // max(1, troubled)))
+        share = max(self._senders.per_receiver, min(_HOLD_EACH, room // max(1, self._troubled)))
         self._low = share // 2
         have_enough = {key for key, count in waiting.items() if count >= self._low}
         self._ahead -= suspects

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -14,6 +15,8 @@ from django.views.decorators.debug import sensitive_variables
 from .conf import settings
 
 MASK = "••••••••"
+
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 
 
 class EncryptionKeyMissing(ImproperlyConfigured):
@@ -32,13 +35,14 @@ def _fernets(keys: tuple[str, ...]) -> tuple[MultiFernet, Fernet]:
             "Set WEBHOOKS_ENCRYPTION_KEYS to a key made with: python -c "
             "'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
         )
-    try:
-        each = [Fernet(key) for key in keys]
-    except (ValueError, TypeError) as error:
+    # Fernet itself reads the first of several keys in one text, and silently drops the others.
+    if not all(isinstance(key, str) and _FERNET_KEY.fullmatch(key) for key in keys):
         raise EncryptionKeyMissing(
             'WEBHOOKS["ENCRYPTION_KEYS"] holds a value that is no Fernet key '
-            "(32 url-safe base64-encoded bytes)."
-        ) from error
+            "(32 url-safe base64-encoded bytes). Each key is an item of its own; in "
+            "WEBHOOKS_ENCRYPTION_KEYS, commas separate them."
+        )
+    each = [Fernet(key) for key in keys]
     return MultiFernet(each), each[0]
 
 

@@ -115,7 +115,21 @@ def test_every_setting_has_a_rule():
     assert set(RULES) == set(DEFAULTS) - elsewhere
 
 
-@pytest.mark.parametrize("keys", [[], ["no key"], [FERNET_KEY, "no key"], FERNET_KEY, None, 5, [5]])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        ["no key"],
+        [FERNET_KEY, "no key"],
+        [f"{FERNET_KEY},{FERNET_KEY}"],  # which Fernet reads as the first of them
+        [f"{FERNET_KEY};{FERNET_KEY}"],
+        [f" {FERNET_KEY}"],
+        FERNET_KEY,
+        None,
+        5,
+        [5],
+    ],
+)
 def test_without_a_usable_key_no_secret_can_be_kept(keys):
     [message] = found(ENCRYPTION_KEYS=keys)["webhooks.E003"]
     assert message.hint or "no Fernet key" in message.msg

@@ -12,7 +12,7 @@ from django.core import mail
 from django.utils import timezone
 
 from webhooks import breaker, disabling, events, latency, operations
-from webhooks.fanout import owe
+from webhooks.fanout import Owed, owe
 from webhooks.models import Delivery, Event, Tally, Webhook
 from webhooks.queue import Pulse, queue_on
 from webhooks.signals import webhook_disabled
@@ -46,7 +46,7 @@ def owe_troubled(webhook: Webhook, count: int) -> None:
     tell(count)
     owe(
         [
-            (pk, webhook.pk, Webhook.Lane.TROUBLED)
+            Owed(pk, webhook.pk, Webhook.Lane.TROUBLED)
             for pk in Event.objects.values_list("pk", flat=True)
         ]
     )
@@ -209,7 +209,7 @@ def test_one_that_fails_for_days_is_disabled_and_people_are_told() -> None:
     with Receiver() as watcher:
         make_webhook(watcher.url, name="Vigia", events=["webhook.*"])
         fail_for(webhook, days=5)
-        owe([(_event(), webhook.pk, 0)])
+        owe([Owed(_event(), webhook.pk, 0)])
         heard: list[dict[str, Any]] = []
 
         def listener(**kwargs: Any) -> None:

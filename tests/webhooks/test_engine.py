@@ -175,6 +175,20 @@ def test_what_is_owed_goes_out_without_being_told_and_what_is_kicked_at_once(
     receiver.wait_for(6)
 
 
+def test_what_is_new_for_a_receiver_with_a_queue_of_its_own_goes_out_when_kicked(
+    receivers, run, configure
+):
+    """In the same look as it is distributed, not after another poll."""
+    configure(POLL_SECONDS=3600)
+    receiver = receivers()
+    a_webhook(url=receiver.url, lane=Webhook.Lane.TROUBLED)
+    engine = run()
+    for number in range(3):
+        an_event("teste.feito", fanned_out=False)
+        engine.kick()
+        wait_settled(number + 1)
+
+
 def test_it_looks_by_itself_every_poll(receivers, run):
     receiver = receivers()
     a_receiver_of("a", receiver)

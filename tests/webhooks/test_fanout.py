@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections import Counter
 
@@ -13,7 +14,7 @@ from tests.services.base import PATIENCE
 from tests.webhooks.makers import a_delivery, a_webhook, an_event
 from webhooks import fanout, formats, operations
 from webhooks.directory import Directory
-from webhooks.fanout import fan_out, owe
+from webhooks.fanout import Owed, fan_out, owe
 from webhooks.formats.sistema_crm import SistemaCRM
 from webhooks.models import Delivery, Event, Webhook
 from webhooks.queue import queue_on
@@ -71,6 +72,19 @@ def test_a_delivery_begins_pending_and_due_in_its_webhooks_lane(directory):
         "normal": 0,
         "troubled": 1,
     }
+
+
+def test_the_first_attempt_waits_as_the_schedule_says(directory):
+    a_webhook(name="at once", retry_schedule=[0, 60])
+    a_webhook(name="later", retry_schedule=[30, 60])
+    before = timezone.now()
+    events("cliente.criado")
+    fan_out(directory)
+    after = timezone.now()
+    due = dict(Delivery.objects.values_list("webhook__name", "next_attempt_at"))
+    assert due["at once"] <= after
+    half_a_minute, tolerance = dt.timedelta(seconds=30), dt.timedelta(milliseconds=1)
+    assert before + half_a_minute - tolerance <= due["later"] <= after + half_a_minute
 
 
 def test_those_that_are_paused_disabled_or_deleted_get_nothing(directory):
@@ -146,8 +160,8 @@ def test_owing_says_how_many_were_made(directory):
     webhook = a_webhook()
     first, second = events("cliente.criado", "cliente.excluido")
     assert owe([]) == 0
-    assert owe([(first.pk, webhook.pk, 0)]) == 1
-    assert owe([(first.pk, webhook.pk, 0), (second.pk, webhook.pk, 0)]) == 1
+    assert owe([Owed(first.pk, webhook.pk, 0)]) == 1
+    assert owe([Owed(first.pk, webhook.pk, 0), Owed(second.pk, webhook.pk, 0)]) == 1
 
 
 def test_deliveries_are_claimed_in_the_order_of_their_events(directory):

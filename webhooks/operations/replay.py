@@ -232,7 +232,7 @@ def _create_missing(
             )
             if batch:
                 lane = sending_lane(Webhook.objects.get(pk=webhook.pk))
-                made = fanout.owe((event.pk, webhook.pk, lane) for event in batch)
+                made = fanout.owe(fanout.Owed(event.pk, webhook.pk, lane) for event in batch)
                 transaction.on_commit(wakeup.request, robust=True)
         if batch:
             tally.add(made, (audit.of(event) for event in batch))
