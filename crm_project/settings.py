@@ -173,6 +173,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 EMAIL_CONFIG = env.email("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 10  # seconds; Django's default is to wait for ever
 
 # --- API --------------------------------------------------------------------------------------
 # Requests per user and period. Processes count together where they share a cache.
@@ -218,3 +219,5 @@ if LOG_FORMAT == "json":
 # Every setting of the app can come from the environment: TIMEOUT_SECONDS from
 # WEBHOOKS_TIMEOUT_SECONDS, lists separated by commas. `manage.py check` tells what is wrong.
 WEBHOOKS = webhooks_conf.from_environment(env.ENVIRON)
+if WEBHOOKS.get("QUEUE"):
+    CELERY_TASK_ROUTES = {"webhooks.*": {"queue": WEBHOOKS["QUEUE"]}}  # what beat sends, too

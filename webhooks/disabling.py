@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import threading
 from uuid import UUID
 
 from django.core.mail import send_mail
@@ -114,6 +115,15 @@ def _tell(webhook: Webhook) -> None:
     email = getattr(webhook.owner, "email", "")
     if not email:
         return
+    send = threading.Thread(
+        target=_send_mail, args=(webhook, email), name="webhooks-mail", daemon=True
+    )
+    # Whoever disables may be the one that delivers to all: a mail server that hangs must not
+    # stop that.
+    send.start()
+
+
+def _send_mail(webhook: Webhook, email: str) -> None:
     name = " ".join(webhook.name.split())  # a line break in a subject is refused, not sent
     try:
         send_mail(
@@ -129,5 +139,7 @@ def _tell(webhook: Webhook) -> None:
         )
     except Exception:
         logger.exception(
-            "The owner of webhook %s could not be told by e-mail.", webhook.pk, extra=extra
+            "The owner of webhook %s could not be told by e-mail.",
+            webhook.pk,
+            extra={"webhook_id": str(webhook.pk)},
         )

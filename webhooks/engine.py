@@ -68,6 +68,7 @@ class Engine:
         self._intake = Intake(self._queue, self._directory, self._senders)
         self._stopping = threading.Event()
         self._unrecorded: list[Result] = []
+        self._unjudged: list[Result] = []
         self._record_at = 0.0
         self._pause = 0.0
 
@@ -112,7 +113,7 @@ class Engine:
             self._senders.close()
 
     def _busy(self) -> bool:
-        return self._senders.busy or bool(self._unrecorded)
+        return self._senders.busy or bool(self._unrecorded or self._unjudged)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -148,6 +149,7 @@ class Engine:
             or not self._senders.in_flight
         ):
             self._record()
+        self._judge()
         if kicked:
             self._intake.look_soon()
         self._intake.turn(now)
@@ -178,8 +180,15 @@ class Engine:
 
     def _record(self) -> None:
         self._recorder.record(self._unrecorded)
-        results, self._unrecorded = self._unrecorded, []
-        self._recorder.judge(results)
+        self._unjudged += self._unrecorded
+        self._unrecorded = []
+
+    def _judge(self) -> None:
+        if self._unjudged:
+            self._recorder.judge(self._unjudged)
+            self._unjudged = []
+        if self._recorder.undecided:
+            self._recorder.act()
 
     def _hold_back(self, webhook_ids: Iterable[UUID]) -> None:
         """What waits here for these receivers is to wait in the database."""
@@ -202,6 +211,7 @@ class Engine:
                 self._receive(0.05)
                 if self._unrecorded:
                     self._record()
+                self._judge()
             except (OperationalError, InterfaceError):
                 connections[self._using].close()
                 time.sleep(0.1)

@@ -84,6 +84,17 @@ def dumps(value: Any) -> str:
     return text
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are one to whoever reads them as JSON: Python takes `True` for `1`."""
+    if one != other:
+        return False
+    if isinstance(one, Mapping):
+        return all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple):
+        return all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool)
+
+
 def _write(value: Any, depth: int) -> str:  # noqa: PLR0911 - one return per kind
     kind = type(value)
     if kind is str:

@@ -188,7 +188,7 @@ def _add_outcomes(
 
 def _webhooks(now: datetime) -> Iterator[Metric]:
     held = Q(hold_until__gt=now)
-    tripped = Q(failure_count__gte=breaker.AFTER_FAILURES, rate_limit=None)
+    tripped = Q(failure_count__gte=breaker.AFTER_FAILURES)
     states = {
         "open": Q(failing_since__isnull=False) & held,
         "half_open": tripped & Q(hold_until__lte=now),

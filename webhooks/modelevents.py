@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils.functional import Promise
 
-from . import catalog, values
+from . import catalog, exactjson, values
 from .catalog import EventType
 from .values import Value, instant
 
@@ -127,7 +127,7 @@ class ModelEvents:
         changes = {
             key: {"anterior": was[key], "novo": record[key]}
             for key in self._tracked
-            if was[key] != record[key]
+            if not exactjson.same(was[key], record[key])
         }
         drafts = []
         if changes and self.updated is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from . import breaker, delivery, disabling, signals
 from .directory import Directory
 from .logs import about
 from .models import Delivery, Webhook
-from .queue import Queue, Result
+from .queue import Failing, Queue, Result
 
 logger = logging.getLogger("webhooks.engine")
 
@@ -42,6 +42,14 @@ class Recorder:
         self._queue = queue
         self._directory = directory
         self._hold_back = hold_back
+        # Conclusions that are not in the database yet: seconds by receiver, and who is gone.
+        self._pauses: dict[UUID, float] = {}
+        self._gone: set[UUID] = set()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there are conclusions left to act upon, since the database was away."""
+        return bool(self._pauses or self._gone)
 
     def record(self, results: Sequence[Result]) -> None:
         """Write the results down, tell observers, and treat each receiver as it deserves.
@@ -65,30 +73,40 @@ class Recorder:
         signals.tell_outcomes(results, accepted)
         _log(results, accepted)
 
-    def judge(self, results: Iterable[Result]) -> None:
-        """Draw from recorded results how each receiver is to be treated."""
+    def judge(self, results: Collection[Result]) -> None:
+        """Draw from recorded results how each receiver is to be treated; `act()` does it.
+
+        :raises OperationalError, InterfaceError: nothing was counted; give the same results again.
+        """
         pulses = delivery.pulses(results)
-        if not pulses:
-            return
-        failing = self._queue.note(list(pulses.values()))
-        pauses = {
-            each.webhook_id: pause
-            for each in failing
-            if (
-                pause := breaker.pause_after(
-                    failures=each.failures,
-                    failing_for=each.seconds,
-                    overloaded=pulses[each.webhook_id].overloaded,
-                    retry_after=pulses[each.webhook_id].retry_after,
-                )
+        failing = {each.webhook_id: each for each in self._queue.note(list(pulses.values()))}
+        for webhook_id, pulse in pulses.items():
+            # One that takes some requests and says of others that it is too much is failing not.
+            found = failing.get(webhook_id) or Failing(webhook_id, failures=1, seconds=0.0)
+            pause = breaker.pause_after(
+                failures=found.failures,
+                failing_for=found.seconds,
+                overloaded=pulse.overloaded,
+                retry_after=pulse.retry_after,
             )
-        }
-        if pauses:
-            self._queue.trouble(pauses)
-            self._queue.hold(pauses)
-            self._hold_back(pauses)
-        for webhook_id in {result.job.webhook_id for result in results if result.gone}:
+            if pause:
+                self._pauses[webhook_id] = max(pause, self._pauses.get(webhook_id, 0.0))
+        self._gone |= {result.job.webhook_id for result in results if result.gone}
+
+    def act(self) -> None:
+        """Treat receivers as was found right.
+
+        :raises OperationalError, InterfaceError: the rest is done by the next call.
+        """
+        if self._pauses:
+            self._queue.trouble(self._pauses)
+            self._queue.hold(self._pauses)
+            self._hold_back(self._pauses)
+            self._pauses = {}
+        while self._gone:
+            webhook_id = next(iter(self._gone))
             disabling.disable(webhook_id, _("It answered 410 Gone."), using=self._queue.using)
+            self._gone.remove(webhook_id)
 
     def _is_normal(self, webhook_id: UUID) -> bool:
         receiver = self._directory.get(webhook_id)

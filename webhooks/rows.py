@@ -15,6 +15,8 @@ from typing import Any
 
 from django.db import connections, models
 
+from .exactjson import same
+
 _BUILT_IN = "django.db.models.fields"
 # What a field would override to store or read something else than `to_python` gives.
 _CONVERSIONS = ("to_python", "get_prep_value", "get_db_prep_value", "get_db_prep_save")
@@ -99,7 +101,7 @@ def written(
             row[name] = before.__dict__.get(name)
             continue
         value = instance.__dict__.get(name)
-        if before is not None and not field.generated and value == before.__dict__.get(name):
+        if before is not None and not field.generated and same(value, before.__dict__.get(name)):
             row[name] = before.__dict__.get(name)
             continue
         if name not in instance.__dict__ or _only_the_database_knows(field, value):

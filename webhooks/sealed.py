@@ -28,7 +28,7 @@ class SecretUnreadable(Exception):
 
 
 @functools.lru_cache(maxsize=8)
-def _fernets(keys: tuple[str, ...]) -> tuple[MultiFernet, Fernet]:
+def _fernets(keys: tuple[Any, ...]) -> tuple[MultiFernet, Fernet]:
     if not keys:
         raise EncryptionKeyMissing(
             'WEBHOOKS["ENCRYPTION_KEYS"] is empty, so secrets can be neither kept nor read. '

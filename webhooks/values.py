@@ -33,6 +33,29 @@ def _reader(source: Source) -> Callable[[Any], Any]:
     return operator.attrgetter(source) if isinstance(source, str) else source
 
 
+def _written(source: Source, write: Callable[[Any], Any], null: bool) -> Callable[[Model], Any]:
+    """Reads the source, and writes what is not None.
+
+    :raises ValueError: on reading None where `null` does not allow it. Were it told, receivers
+        would get what the schema excludes, or the text "None".
+    """
+    read = _reader(source)
+
+    def value(instance: Model) -> Any:
+        found = read(instance)
+        if found is not None:
+            return write(found)
+        if null:
+            return None
+        name = source if isinstance(source, str) else getattr(source, "__name__", "a value")
+        raise ValueError(
+            f"{name} of {type(instance).__name__} is None, and was declared never to be: declare "
+            "it with null=True, or see that it has a value when it is told."
+        )
+
+    return value
+
+
 def _nullable(schema: dict[str, Any], null: bool) -> dict[str, Any]:
     if not null:
         return schema
@@ -57,61 +80,39 @@ def instant(moment: datetime) -> str:
 
 def text(source: Source, *, null: bool = False, format: str | None = None) -> Value:
     """Text; with `null`, an empty one is told as null."""
-    read = _reader(source)
     schema: dict[str, Any] = {"type": "string"}
     if format:
         schema["format"] = format
+    return Value(_written(source, _text_or_null if null else str, null), _nullable(schema, null))
 
-    def value(instance: Model) -> Any:
-        found = read(instance)
-        return (str(found) if found else None) if null else str(found)
 
-    return Value(value, _nullable(schema, null))
+def _text_or_null(found: Any) -> str | None:
+    return str(found) or None
 
 
 def time(source: Source, *, null: bool = False) -> Value:
     """A moment, `2024-01-01T10:00:00Z`."""
-    read = _reader(source)
-
-    def value(instance: Model) -> str | None:
-        moment = read(instance)
-        return None if moment is None and null else instant(moment)
-
-    return Value(value, _nullable({"type": "string", "format": "date-time"}, null))
+    schema = {"type": "string", "format": "date-time"}
+    return Value(_written(source, instant, null), _nullable(schema, null))
 
 
 def day(source: Source, *, null: bool = False) -> Value:
     """A date, `2024-01-01`."""
-    read = _reader(source)
-
-    def value(instance: Model) -> str | None:
-        found: date | None = read(instance)
-        return None if found is None and null else found.isoformat()  # type: ignore[union-attr]
-
-    return Value(value, _nullable({"type": "string", "format": "date"}, null))
+    schema = {"type": "string", "format": "date"}
+    return Value(_written(source, date.isoformat, null), _nullable(schema, null))
 
 
 def public_id(prefix: str, source: Source = "pk", *, null: bool = False) -> Value:
     """`cliente_123`, of a primary key or a foreign key's column."""
-    read = _reader(source)
-
-    def value(instance: Model) -> str | None:
-        key = read(instance)
-        return None if key is None and null else f"{prefix}_{key}"
-
-    return Value(value, _nullable({"type": "string", "pattern": f"^{prefix}_.+$"}, null))
+    schema = {"type": "string", "pattern": f"^{prefix}_.+$"}
+    return Value(_written(source, f"{prefix}_{{}}".format, null), _nullable(schema, null))
 
 
 def choice(source: Source, choices: type[Choices], *, null: bool = False) -> Value:
     """One of a field's choices, by its value as text; with `null`, none is told as null."""
-    read = _reader(source)
-
-    def value(instance: Model) -> Any:
-        found = read(instance)
-        return None if null and (found is None or found == "") else str(found)
-
     known = [str(each) for each in choices.values]
-    return Value(value, _nullable({"type": "string", "enum": known}, null))
+    write = _text_or_null if null else str
+    return Value(_written(source, write, null), _nullable({"type": "string", "enum": known}, null))
 
 
 def boolean(source: Source) -> Value:

@@ -34,8 +34,12 @@ def start() -> None:
 
 
 def kick() -> None:
-    """Wake this process's engine, starting it if need be."""
-    start()
+    """Wake this process's engine, starting it anew if it has ended.
+
+    Not where there was none to be: beat may send its wake-ups to a queue that others serve too.
+    """
+    if _serves_webhooks or _engine is not None:
+        start()
     if _engine is not None:
         _engine[0].kick()
 

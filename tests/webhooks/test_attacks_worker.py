@@ -12,6 +12,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
+from tests.services.base import wait_until
 from tests.webhooks.makers import a_delivery, a_webhook, an_event
 from webhooks import breaker, disabling, formats, operations
 from webhooks.formats.sistema_crm import SistemaCRM
@@ -239,7 +240,7 @@ def test_no_rate_limit_stops_the_lane_of_all(rate: float) -> None:
     queue = queue_on()
     jobs = queue.claim_troubled(10, lease=60)
     assert sorted(job.webhook_id for job in jobs) == sorted([hostile.pk, other.pk, other.pk])
-    Webhook.objects.update(hold_until=timezone.now() + timedelta(days=1))
+    Webhook.objects.update(next_turn_at=timezone.now() + timedelta(days=1))
     queue.mend_times(lease=60)
 
 
@@ -273,6 +274,7 @@ def test_a_name_puts_no_header_into_the_mail_to_the_owner(django_user_model: Any
     owner = django_user_model.objects.create_user("ana", email="ana@example.com")
     webhook = a_webhook(name="ERP\r\nBcc: eve@example.com\n\nHi", owner=owner)
     assert disabling.disable(webhook.pk, "gone")
+    wait_until(lambda: mail.outbox, what="the mail")
     [message] = mail.outbox
     sent = message.message()
     assert sent["Bcc"] is None

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core import mail
 from django.utils import timezone
 
+from tests.services.base import wait_until
 from webhooks import breaker, disabling, events, latency, operations
 from webhooks.fanout import Owed, owe
 from webhooks.models import Delivery, Event, Tally, Webhook
@@ -86,15 +87,37 @@ def test_attempts_are_counted_and_a_success_ends_a_bad_time() -> None:
     assert failing.failures == 4
     webhook.refresh_from_db()
     assert webhook.failing_since is not None
-    queue.hold({webhook.pk: 60})
 
     assert queue.note([Pulse(webhook.pk, attempts=1, duration_ms=9, successes=took(9))]) == []
     webhook.refresh_from_db()
-    assert (webhook.failing_since, webhook.failure_count, webhook.hold_until) == (None, 0, None)
+    assert (webhook.failing_since, webhook.failure_count) == (None, 0)
     [tally] = Tally.objects.all()
     assert (tally.attempts, tally.failures, tally.duration_ms) == (6, 4, 16)
     assert tally.within_10_ms == 2
     assert sum(getattr(tally, column) for column in latency.COLUMNS) == 2
+
+
+@pytest.mark.parametrize("failures", [1, breaker.AFTER_FAILURES])
+def test_a_success_ends_what_the_breaker_holds_and_not_what_the_receiver_asked_for(failures):
+    webhook = make_webhook(rate_limit=5)
+    queue = queue_on()
+    queue.note([Pulse(webhook.pk, attempts=failures, failures=failures, well=False)])
+    queue.hold({webhook.pk: 300})
+    queue.note([Pulse(webhook.pk, attempts=1, duration_ms=9, successes=took(9))])
+    webhook.refresh_from_db()
+    tripped = failures >= breaker.AFTER_FAILURES
+    assert (webhook.hold_until is None) == tripped
+
+
+def test_one_that_takes_some_and_says_of_others_that_it_is_too_much_is_slowed_down() -> None:
+    answers = iter([Answer(status=429, headers={"Retry-After": "300"}), Answer()])
+    with Receiver(lambda request: next(answers)) as receiver:
+        webhook = make_webhook(receiver.url)
+        tell(2)
+        deliver_all()
+        assert receiver.count == 2
+    webhook.refresh_from_db()
+    assert 290 < (webhook.hold_until - timezone.now()).total_seconds() <= 300
 
 
 def test_a_receiver_that_is_held_is_sent_nothing_and_no_retry_is_spent() -> None:
@@ -164,7 +187,7 @@ def test_a_rate_limit_holds_for_all_workers_together() -> None:
     first, second = queue_on(), queue_on()
     assert len(first.claim_troubled(64, lease=60)) == 2
     assert second.claim_troubled(64, lease=60) == []
-    Webhook.objects.update(hold_until=timezone.now() - dt.timedelta(seconds=1))
+    Webhook.objects.update(next_turn_at=timezone.now() - dt.timedelta(seconds=1))
     assert len(second.claim_troubled(64, lease=60)) == 2
 
 
@@ -173,7 +196,7 @@ def test_a_slow_rate_limit_is_a_longer_pause() -> None:
     owe_troubled(webhook, 2)
     assert len(queue_on().claim_troubled(64, lease=60)) == 1
     webhook.refresh_from_db()
-    assert 9 < (webhook.hold_until - timezone.now()).total_seconds() <= 10
+    assert 9 < (webhook.next_turn_at - timezone.now()).total_seconds() <= 10
 
 
 def test_a_limited_receiver_gets_everything_in_the_end() -> None:
@@ -182,7 +205,7 @@ def test_a_limited_receiver_gets_everything_in_the_end() -> None:
         tell(60)
         deliver_all()
         while Delivery.objects.filter(status=Delivery.Status.PENDING).exists():
-            Webhook.objects.update(hold_until=None)
+            Webhook.objects.update(next_turn_at=None)
             deliver_all()
         assert receiver.count == 60
 
@@ -230,6 +253,7 @@ def test_one_that_fails_for_days_is_disabled_and_people_are_told() -> None:
     assert told["event"] == "webhook.desativado"
     assert told["data"]["webhookId"] == str(webhook.pk)
     assert told["data"]["motivo"] == webhook.status_reason
+    wait_until(lambda: mail.outbox, what="the letter")  # written apart from what the engine does
     [letter] = mail.outbox
     assert letter.to == ["dono@example.com"]
     assert webhook.status_reason in letter.body

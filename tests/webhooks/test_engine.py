@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import socket
 import threading
 import time
 from collections import Counter
@@ -19,7 +21,7 @@ from webhooks import delivery as delivery_module
 from webhooks import direct, events, intake, operations
 from webhooks.engine import Engine
 from webhooks.fanout import fan_out
-from webhooks.models import Attempt, Delivery, Event, Webhook
+from webhooks.models import Attempt, Delivery, Event, Tally, Webhook
 from webhooks.queue import queue_on
 from webhooks.senders import Held
 from webhooks.testing import Answer, Receiver
@@ -411,18 +413,19 @@ def test_while_all_that_is_due_must_wait_the_engine_is_at_rest(receivers, run, c
         hold.set()
 
 
-@pytest.mark.parametrize("cleared", [True, False], ids=["then well", "still failing"])
-def test_a_receiver_that_asks_for_time_gets_it_without_a_loop(receivers, run, configure, cleared):
+@pytest.mark.parametrize("late", [200, 503])
+def test_a_receiver_that_asks_for_time_gets_it_without_a_loop(receivers, run, configure, late):
+    """Whatever it answers to the request that was under way when it asked."""
     configure(POLL_SECONDS=0.1, RECEIVER_CONCURRENCY=2)
     receiver = receivers()
-    first = threading.Event()
+    first, asked = threading.Event(), threading.Event()
 
     def answer(request):
         if not first.is_set():
             first.set()
             return Answer(status=429, headers={"Retry-After": "300"})
-        time.sleep(0.2)
-        return Answer() if cleared else Answer(status=503)
+        asked.wait(PATIENCE)
+        return Answer(status=late)
 
     receiver.answer = answer
     owed(a_receiver_of("a", receiver), 40)
@@ -438,16 +441,13 @@ def test_a_receiver_that_asks_for_time_gets_it_without_a_loop(receivers, run, co
     engine._queue.claim_troubled = claim_troubled  # type: ignore[method-assign]
     began = time.monotonic()
     run(engine)
+    wait_until(lambda: Webhook.objects.get().hold_until, what="the receiver to be held")
+    asked.set()
     wait_until(lambda: Attempt.objects.count() >= 2, what="two attempts")
     time.sleep(1.0)
-    webhook = Webhook.objects.get()
     assert claims < 60 * (time.monotonic() - began)
-    if cleared:
-        wait_settled(39)
-        assert webhook.failing_since is None or Webhook.objects.get().failing_since is None
-    else:
-        assert webhook.hold_until > timezone.now()
-        assert receiver.count < 10
+    assert Webhook.objects.get().hold_until > timezone.now() + dt.timedelta(seconds=200)
+    assert receiver.count < 10
 
 
 # --- stop -------------------------------------------------------------------------------------
@@ -623,6 +623,57 @@ def test_results_outlive_a_database_that_is_away_when_they_are_recorded(receiver
     assert receiver.count == 20
     assert Attempt.objects.count() == 20
     assert "(OperationalError: the server closed the connection unexpectedly)" in caplog.text
+
+
+@pytest.mark.parametrize("step", ["note", "hold"])
+def test_conclusions_outlive_a_database_that_is_away_when_they_are_drawn(
+    receivers, run, caplog, step
+):
+    """The results are recorded by then, so nobody sends again and finds out anew."""
+    gone, tired = receivers(Answer(status=410)), receivers(Answer(status=503))
+    owed(a_webhook(url=gone.url, name="gone", format="standard-webhooks"), 1)
+    owed(a_webhook(url=tired.url, name="tired"), 1)
+    engine = Engine()
+    original, failures = getattr(engine._queue, step), 3
+
+    def away(given: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OperationalError("gone")
+        return original(given)
+
+    setattr(engine._queue, step, away)
+    run(engine)
+
+    def treated() -> bool:
+        return (
+            Webhook.objects.get(name="gone").status == Webhook.Status.DISABLED
+            and Webhook.objects.get(name="tired").hold_until is not None
+        )
+
+    wait_until(treated, what="both receivers to be treated", state=outcomes)
+    assert failures == 0
+    assert dict(Tally.objects.values_list("webhook__name", "attempts")) == {"gone": 1, "tired": 1}
+
+
+def test_a_mail_server_that_hangs_holds_up_nobody(receivers, run, settings, django_user_model):
+    """Its owner is to be told that a receiver is gone; others' events go out meanwhile."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = mute.getsockname()
+        settings.EMAIL_TIMEOUT = PATIENCE
+        owner = django_user_model.objects.create_user("ana", email="ana@example.com")
+        gone, well = receivers(Answer(status=410)), receivers()
+        owed(a_webhook(url=gone.url, format="standard-webhooks", owner=owner), 1)
+        run()
+        mute.settimeout(PATIENCE)
+        conversation, _ = mute.accept()
+        with conversation:
+            owed(a_webhook(url=well.url, name="well"), 5)
+            wait_settled(5)
 
 
 def test_one_result_that_the_database_refuses_takes_no_other_with_it(receivers, monkeypatch):

@@ -370,7 +370,7 @@ def test_a_batch_that_is_recorded_again_counts_once(queue, webhook, status):
     assert queue.record([result]) == set()
     delivery.refresh_from_db()
     assert (delivery.status, delivery.attempt_count, delivery.schedule_position) == (status, 1, 1)
-    assert Attempt.objects.filter(superseded=False).count() == 1
+    assert [attempt.superseded for attempt in Attempt.objects.all()] == [False]
 
 
 def test_what_was_deleted_in_flight_is_passed_over_and_the_rest_recorded(queue, webhook):
@@ -561,12 +561,36 @@ def test_a_rate_is_kept_by_all_workers_together(queue):
     got = Counter(job.webhook_id for job in queue.claim_troubled(64, lease=LEASE))
     after = timezone.now()
     assert got == {webhook.pk: 3, slow.pk: 1}
-    holds = dict(Webhook.objects.values_list("pk", "hold_until"))
+    holds = dict(Webhook.objects.values_list("pk", "next_turn_at"))
     again = queue.claim_troubled(64, lease=LEASE)
     assert again == [] or timezone.now() > min(holds.values())
     for pk, seconds in {webhook.pk: 1, slow.pk: 2}.items():
         turn = dt.timedelta(seconds=seconds)
         assert before + turn <= holds[pk] <= after + turn
+
+
+def test_a_rate_is_used_up_by_what_was_claimed_and_no_more(queue):
+    webhook = a_webhook(rate_limit=100.0)
+    owed(webhook, 1, lane=TROUBLED)
+    assert len(queue.claim_troubled(64, lease=LEASE)) == 1
+    after = timezone.now()
+    assert Webhook.objects.get().next_turn_at <= after + dt.timedelta(seconds=1 / 100)
+
+
+def test_a_half_open_breaker_goes_before_a_rate(queue):
+    webhook = a_webhook(
+        rate_limit=50.0,
+        failure_count=breaker.AFTER_FAILURES,
+        failing_since=timezone.now() - HOUR,
+        hold_until=timezone.now(),
+    )
+    owed(webhook, 5, lane=TROUBLED)
+    [job] = queue.claim_troubled(9, lease=LEASE)
+    Webhook.objects.update(next_turn_at=None)
+    assert queue.claim_troubled(9, lease=LEASE) == []
+    queue.record([tried(job)])
+    queue.note([Pulse(webhook.pk, attempts=1, well=True)])
+    assert len(queue.claim_troubled(9, lease=LEASE)) == 4
 
 
 def test_a_rate_of_nothing_is_no_rate_and_no_error(queue):

@@ -175,6 +175,22 @@ def test_an_update_tells_what_changed_and_only_that(thing):
     assert data["alteracoes"] == {"name": {"anterior": "a", "novo": "b"}}
 
 
+@pytest.mark.parametrize(
+    ("was", "is_now"),
+    [({"a": 1}, {"a": True}), ({"a": [0, {}]}, {"a": [False, {}]}), ({"a": True}, {"a": 1})],
+    ids=str,
+)
+def test_true_is_not_one(thing, was, is_now):
+    """Python takes them for equal; whoever reads the JSON does not."""
+    thing.data = was
+    thing.save()
+    Event.objects.all().delete()
+    thing.data = is_now
+    thing.save()
+    [change] = changes()
+    assert json.dumps(change) == json.dumps({"data": {"anterior": was, "novo": is_now}})
+
+
 def test_a_save_that_changes_nothing_tells_nothing(thing):
     thing.save()
     thing.save(update_fields=["name"])

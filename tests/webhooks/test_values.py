@@ -104,6 +104,22 @@ def test_a_decimal_is_text_so_that_no_receiver_rounds_it():
     assert said(values.decimal("x", null=True), None) is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        values.text("x"),
+        values.time("x"),
+        values.day("x"),
+        values.public_id("cliente", "x"),
+        values.choice("x", Cor),
+    ],
+    ids=lambda value: str(value.schema),
+)
+def test_what_was_declared_never_to_be_none_is_an_error_that_names_it(value):
+    with pytest.raises(ValueError, match=r"x of .* is None.*null=True"):
+        said(value, None)
+
+
 @pytest.mark.parametrize("value", [values.time("x"), values.day("x"), values.time("x", null=True)])
 def test_a_naive_or_missing_moment_is_an_error_not_a_guess(value):
     with pytest.raises((ValueError, AttributeError)):

@@ -152,6 +152,12 @@ def test_a_wake_up_is_what_makes_it_soon(receiver, start_worker, redis, use_brok
         receiver.wait_for(number)
 
 
+def test_a_wake_up_that_strays_to_a_worker_of_other_queues_starts_no_engine(monkeypatch):
+    monkeypatch.setattr(worker, "_engine", None)
+    worker.kick()
+    assert worker._engine is None
+
+
 def test_starting_twice_makes_one_engine_and_stopping_ends_it(monkeypatch, receiver):
     monkeypatch.setattr(worker, "_engine", None)
     worker.stop()  # there is none: no error

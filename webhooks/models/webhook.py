@@ -98,8 +98,10 @@ class Webhook(models.Model):
     failure_count = models.PositiveIntegerField(
         _("failures since the last success"), default=0, editable=False
     )
-    # Nothing is sent before: the breaker, `Retry-After` or the rate limit.
+    # Nothing is sent before: the breaker, or the receiver asked for time.
     hold_until = models.DateTimeField(_("held until"), null=True, editable=False)
+    # The same by its rate limit: what was claimed last uses up the time until then.
+    next_turn_at = models.DateTimeField(_("next turn"), null=True, editable=False)
     owner = models.ForeignKey(
         django_settings.AUTH_USER_MODEL,
         verbose_name=_("owner"),

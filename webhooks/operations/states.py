@@ -47,7 +47,7 @@ def resume(webhook: Webhook) -> Webhook:
     """
     webhook = _set_status(webhook, Webhook.Status.ACTIVE, "", webhook.home_lane)
     Webhook.objects.filter(pk=webhook.pk).update(
-        failing_since=None, failure_count=0, hold_until=None
+        failing_since=None, failure_count=0, hold_until=None, next_turn_at=None
     )
     unparked = update_in_batches(
         webhook.deliveries.filter(status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED),

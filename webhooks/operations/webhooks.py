@@ -156,7 +156,8 @@ def save_webhook(webhook: Webhook) -> str:
         changed = sorted(f for f in EDITABLE if getattr(webhook, f) != getattr(stored, f))
         webhook.lane = stored.lane
         if changed:
-            webhook.save(update_fields=changed)
+            webhook.next_turn_at = None  # by another rate limit it may be another
+            webhook.save(update_fields=[*changed, "next_turn_at"])
             if "format" in changed:
                 secret = add_missing_keys(webhook)
             audit.record(audit.Action.CHANGED, subject=audit.of(webhook), detail=", ".join(changed))

@@ -150,7 +150,8 @@ class Queue(abc.ABC):
         """Claim up to `each` due deliveries of every receiver in the TROUBLED lane.
 
         Of one whose breaker is half-open, a single one; of those that are held, none; of those
-        with a rate limit, what the limit allows for the next second or so, which is taken off it.
+        with a rate limit, what the limit allows for a second, and none until that has passed for
+        as many as were claimed.
 
         :param only: of these receivers; None: of all.
         :param skip: not of these.
@@ -270,13 +271,13 @@ class Queue(abc.ABC):
         from_the_future.filter(next_attempt_at__gt=self._in(lease)).update(
             next_attempt_at=self._in(lease)
         )
-        # Held by nothing but its rate limit, whose turns last a second or one request's time.
-        limited = Webhook.all_objects.using(self.using).filter(failing_since=None, rate_limit__gt=0)
-        for webhook in limited.filter(hold_until__gt=self._in(_CLOCK_TOLERANCE)):
+        # The turns of a limited rate last a second or one request's time.
+        webhooks = Webhook.all_objects.using(self.using)
+        for webhook in webhooks.filter(next_turn_at__gt=self._in(_CLOCK_TOLERANCE)):
             turn = max(1.0, 1 / (breaker.bounded_rate(webhook.rate_limit) or breaker.MOST_RATE))
-            limited.filter(pk=webhook.pk, hold_until__gt=self._in(_CLOCK_TOLERANCE + turn)).update(
-                hold_until=None
-            )
+            webhooks.filter(
+                pk=webhook.pk, next_turn_at__gt=self._in(_CLOCK_TOLERANCE + turn)
+            ).update(next_turn_at=None)
 
     def respect_erasures(self, delivery_ids: Iterable[int]) -> None:
         """Empty the attempts of deliveries whose event was erased (operations.forget).

@@ -55,7 +55,7 @@ class PostgreSQLQueue(Queue):
     ) -> list[Job]:
         of, ids = ("= ANY", only) if only is not None else ("<> ALL", skip)
         return self._claim(
-            f"SELECT due.id FROM turn CROSS JOIN LATERAL ({_WAITING} "
+            f"SELECT due.id, turn.id AS webhook_id FROM turn CROSS JOIN LATERAL ({_WAITING} "
             "ORDER BY next_attempt_at LIMIT turn.share FOR UPDATE SKIP LOCKED) due",
             [
                 breaker.LEAST_RATE,
@@ -66,19 +66,25 @@ class PostgreSQLQueue(Queue):
                 breaker.SHORTEST,
             ],
             lease,
-            # Whoever takes a share of a limited rate, or the one try of a breaker that is half
-            # open, pushes the next one away, for all workers.
-            turn="WITH free AS (SELECT w.id, CASE WHEN w.rate_limit <> 0 THEN "
-            "LEAST(GREATEST(w.rate_limit, %s), %s) END AS rate, w.rate_limit IS NULL "
-            "AND w.failure_count >= %s AND w.hold_until IS NOT NULL AS half_open "
+            turn="free AS (SELECT w.id, CASE WHEN w.rate_limit <> 0 THEN "
+            "LEAST(GREATEST(w.rate_limit, %s), %s) END AS rate, "
+            "w.failure_count >= %s AND w.hold_until IS NOT NULL AS half_open "
             f"FROM webhooks_webhook w WHERE {_SERVED} AND w.id {of}(%s::uuid[]) "
             f"AND EXISTS ({_WAITING.replace('turn.id', 'w.id')}) "
             "ORDER BY w.id FOR NO KEY UPDATE SKIP LOCKED), "
-            "turn AS (SELECT free.*, CASE WHEN rate IS NOT NULL THEN GREATEST(1, floor(rate))::int "
-            "WHEN half_open THEN 1 ELSE %s END AS share FROM free), "
-            "paced AS (UPDATE webhooks_webhook w SET hold_until = statement_timestamp() "
-            "+ COALESCE(turn.share / turn.rate, %s) * interval '1 second' "
-            "FROM turn WHERE w.id = turn.id AND (turn.rate IS NOT NULL OR turn.half_open)), ",
+            "turn AS (SELECT free.*, CASE WHEN half_open THEN 1 "
+            "WHEN rate IS NOT NULL THEN GREATEST(1, floor(rate))::int "
+            "ELSE %s END AS share FROM free), ",
+            # Whoever takes of a limited rate, or the one try of a breaker that is half open,
+            # pushes the next one away, for all workers: by what was taken.
+            paced=", paced AS (UPDATE webhooks_webhook w SET "
+            "next_turn_at = statement_timestamp() + taken.seconds * interval '1 second', "
+            "hold_until = CASE WHEN taken.half_open "
+            "THEN statement_timestamp() + %s * interval '1 second' ELSE w.hold_until END "
+            "FROM (SELECT turn.id, half_open, count(*) / rate AS seconds "
+            "FROM turn JOIN due ON due.webhook_id = turn.id "
+            "WHERE rate IS NOT NULL OR half_open GROUP BY turn.id, half_open, rate) taken "
+            "WHERE w.id = taken.id)",
         )
 
     def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
@@ -90,11 +96,11 @@ class PostgreSQLQueue(Queue):
         return jobs[0] if jobs else None
 
     def _claim(
-        self, select: str, params: list[Any], lease: float, *, turn: str = "WITH "
+        self, select: str, params: list[Any], lease: float, *, turn: str = "", paced: str = ""
     ) -> list[Job]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"{turn}due AS MATERIALIZED ({select}) "
+                f"WITH {turn}due AS MATERIALIZED ({select}){paced} "
                 "UPDATE webhooks_delivery d SET fence = d.fence + 1, "
                 "next_attempt_at = statement_timestamp() + %s * interval '1 second' "
                 "FROM due, webhooks_event e WHERE d.id = due.id AND e.id = d.event_id "
@@ -188,7 +194,10 @@ class PostgreSQLQueue(Queue):
 
 
 # A receiver of the TROUBLED lane that may be sent something.
-_SERVED = "w.lane = 1 AND (w.hold_until IS NULL OR w.hold_until <= statement_timestamp())"
+_SERVED = (
+    "w.lane = 1 AND (w.hold_until IS NULL OR w.hold_until <= statement_timestamp()) "
+    "AND (w.next_turn_at IS NULL OR w.next_turn_at <= statement_timestamp())"
+)
 _WAITING = (
     "SELECT id FROM webhooks_delivery WHERE webhook_id = turn.id AND status = 'pending' "
     "AND lane = 1 AND next_attempt_at <= statement_timestamp()"
@@ -211,14 +220,16 @@ WITH p AS (
         duration_ms = t.duration_ms + EXCLUDED.duration_ms,
         {", ".join(f"{name} = t.{name} + EXCLUDED.{name}" for name in latency.COLUMNS)}
 ), changed AS (
-    SELECT w.id, p.well, p.failures FROM webhooks_webhook w JOIN p ON p.webhook_id = w.id
+    SELECT w.id, p.well, p.failures, w.failure_count >= {breaker.AFTER_FAILURES} AS tripped
+    FROM webhooks_webhook w JOIN p ON p.webhook_id = w.id
     WHERE NOT p.well OR w.failing_since IS NOT NULL ORDER BY w.id FOR NO KEY UPDATE OF w
 )
 UPDATE webhooks_webhook w SET
     failing_since = CASE WHEN c.well THEN NULL
         ELSE COALESCE(w.failing_since, statement_timestamp()) END,
     failure_count = CASE WHEN c.well THEN 0 ELSE w.failure_count + c.failures END,
-    hold_until = CASE WHEN c.well AND w.rate_limit IS NULL THEN NULL ELSE w.hold_until END
+    -- Of one that asked for time, a late success tells nothing: it was sent before that.
+    hold_until = CASE WHEN c.well AND c.tripped THEN NULL ELSE w.hold_until END
 FROM changed c WHERE w.id = c.id
 RETURNING w.id, w.failure_count,
     extract(epoch FROM statement_timestamp() - w.failing_since)::float8
@@ -267,7 +278,9 @@ WITH r AS (
     SELECT r.id, a.id IS NULL, {", ".join(f"r.{name}" for name in _ATTEMPT_TYPES)}
     FROM r JOIN webhooks_delivery d ON d.id = r.id
     LEFT JOIN accepted a ON a.id = r.id AND a.fence = r.fence
-    WHERE r.tried
+    WHERE r.tried AND (a.id IS NOT NULL OR NOT EXISTS (
+        SELECT 1 FROM webhooks_attempt x
+        WHERE x.delivery_id = r.id AND x.number = r.number AND x.started_at = r.started_at))
 )
 SELECT id FROM accepted
 """

@@ -33,10 +33,11 @@ class SQLiteQueue(Queue):
                 "(SELECT min(next_attempt_at) FROM webhooks_delivery WHERE status = 'pending' "
                 "AND lane = 0), "
                 "EXISTS (SELECT 1 FROM webhooks_webhook w WHERE w.lane = 1 "
-                "AND (w.hold_until IS NULL OR w.hold_until <= %s) AND EXISTS ("
+                "AND (w.hold_until IS NULL OR w.hold_until <= %s) "
+                "AND (w.next_turn_at IS NULL OR w.next_turn_at <= %s) AND EXISTS ("
                 "SELECT 1 FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
                 "AND lane = 1 AND next_attempt_at <= %s))",
-                [now, now],
+                [now, now, now],
             )
             events, first, troubled = cursor.fetchone()
         late = -1.0
@@ -47,9 +48,9 @@ class SQLiteQueue(Queue):
 
     def claim(self, limit: int, *, lease: float) -> list[Job]:
         return self._claim(
-            "SELECT id FROM webhooks_delivery WHERE status = 'pending' AND lane = 0 "
-            "AND next_attempt_at <= %s ORDER BY next_attempt_at LIMIT %s",
-            [[self._moment(), limit]],
+            "status = 'pending' AND lane = 0 AND next_attempt_at <= %s "
+            "ORDER BY next_attempt_at LIMIT %s",
+            [self._moment(), limit],
             lease,
         )
 
@@ -64,6 +65,7 @@ class SQLiteQueue(Queue):
         now = timezone.now()
         free = self._webhooks().filter(
             Q(hold_until=None) | Q(hold_until__lte=now),
+            Q(next_turn_at=None) | Q(next_turn_at__lte=now),
             lane=TROUBLED,
             deliveries__lane=TROUBLED,
             deliveries__status=Delivery.Status.PENDING,
@@ -71,53 +73,50 @@ class SQLiteQueue(Queue):
         )
         free = free.filter(pk__in=list(only)) if only is not None else free
         free = free.exclude(pk__in=list(skip)).distinct()
-        claims = []
-        for webhook in free.only("rate_limit", "failure_count", "hold_until"):
-            share, pause = each, None
-            if rate := breaker.bounded_rate(webhook.rate_limit):
-                share = max(1, math.floor(rate))
-                pause = share / rate
-            elif webhook.hold_until and webhook.failure_count >= breaker.AFTER_FAILURES:
-                share, pause = 1, breaker.SHORTEST
-            if pause is not None and not self._push_away(webhook.pk, now, pause):
-                continue  # another worker has taken this share
-            claims.append([webhook.pk.hex, self._moment(), share])
-        return self._claim(
-            "SELECT id FROM webhooks_delivery WHERE webhook_id = %s AND status = 'pending' "
-            "AND lane = 1 AND next_attempt_at <= %s ORDER BY next_attempt_at LIMIT %s",
-            claims,
-            lease,
-        )
-
-    def _push_away(self, id: UUID, now: dt.datetime, pause: float) -> bool:
-        held = Q(hold_until=None) | Q(hold_until__lte=now)
-        until = now + dt.timedelta(seconds=pause)
-        return bool(self._webhooks().filter(held, pk=id).update(hold_until=until))
-
-    def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
-        jobs = self._claim(
-            "SELECT id FROM webhooks_delivery WHERE id = %s AND status = 'pending'",
-            [[delivery_id]],
-            lease,
-        )
-        return jobs[0] if jobs else None
-
-    def _claim(self, select: str, each_params: list[list[Any]], lease: float) -> list[Job]:
-        if not each_params:
-            return []
-        jobs = []
-        with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            for params in each_params:
-                cursor.execute(
-                    "UPDATE webhooks_delivery AS d SET fence = fence + 1, next_attempt_at = %s "
-                    f"WHERE id IN ({select}) RETURNING {JOB_COLUMNS.replace('d.', '')}",
-                    [self._moment(lease), *params],
+        jobs: list[Job] = []
+        # One transaction, so that no other worker takes of a limited rate meanwhile.
+        with transaction.atomic(using=self.using):
+            for webhook in free.only("rate_limit", "failure_count", "hold_until"):
+                rate = breaker.bounded_rate(webhook.rate_limit)
+                half_open = webhook.hold_until and webhook.failure_count >= breaker.AFTER_FAILURES
+                share = 1 if half_open else max(1, math.floor(rate)) if rate else each
+                taken = self._take(
+                    "webhook_id = %s AND status = 'pending' AND lane = 1 "
+                    "AND next_attempt_at <= %s ORDER BY next_attempt_at LIMIT %s",
+                    [webhook.pk.hex, self._moment(), share],
+                    lease,
                 )
-                jobs += [
-                    Job(row[0], UUID(row[1]), UUID(row[2]), *row[3:]) for row in cursor.fetchall()
-                ]
+                jobs += taken
+                pushed_away: dict[str, dt.datetime] = {}
+                if rate and taken:
+                    pushed_away["next_turn_at"] = self._in(len(taken) / rate)
+                if half_open and taken:
+                    pushed_away["hold_until"] = self._in(breaker.SHORTEST)
+                if pushed_away:
+                    self._webhooks().filter(pk=webhook.pk).update(**pushed_away)
             self._add_events(jobs)
         return sorted(jobs, key=attrgetter("delivery_id"))
+
+    def claim_one(self, delivery_id: int, *, lease: float) -> Job | None:
+        jobs = self._claim("id = %s AND status = 'pending'", [delivery_id], lease)
+        return jobs[0] if jobs else None
+
+    def _claim(self, where: str, params: list[Any], lease: float) -> list[Job]:
+        with transaction.atomic(using=self.using):
+            jobs = self._take(where, params, lease)
+            self._add_events(jobs)
+        return sorted(jobs, key=attrgetter("delivery_id"))
+
+    def _take(self, where: str, params: list[Any], lease: float) -> list[Job]:
+        """Claim in the transaction that is open; the jobs lack what is of their events."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE webhooks_delivery AS d SET fence = fence + 1, next_attempt_at = %s "
+                f"WHERE id IN (SELECT id FROM webhooks_delivery WHERE {where}) "
+                f"RETURNING {JOB_COLUMNS.replace('d.', '')}",
+                [self._moment(lease), *params],
+            )
+            return [Job(row[0], UUID(row[1]), UUID(row[2]), *row[3:]) for row in cursor.fetchall()]
 
     def _add_events(self, jobs: list[Job]) -> None:
         found = Event.objects.using(self.using).in_bulk({job.event_id for job in jobs})
@@ -168,13 +167,21 @@ class SQLiteQueue(Queue):
                             **attempt,
                         )
                     )
+            ids = {attempt.delivery_id for attempt in attempts}
             still_there = set(
-                Delivery.objects.using(self.using)
-                .filter(pk__in=[attempt.delivery_id for attempt in attempts])
-                .values_list("pk", flat=True)
+                Delivery.objects.using(self.using).filter(pk__in=ids).values_list("pk", flat=True)
+            )
+            kept = set(
+                Attempt.objects.using(self.using)
+                .filter(delivery__in=still_there - accepted)
+                .values_list("delivery_id", "started_at")
             )
             Attempt.objects.using(self.using).bulk_create(
-                [attempt for attempt in attempts if attempt.delivery_id in still_there]
+                attempt
+                for attempt in attempts
+                if attempt.delivery_id in still_there
+                # A batch that is recorded anew, since its answer was lost, counts once.
+                and (attempt.delivery_id, attempt.started_at) not in kept
             )
             if lost := still_there - accepted:
                 self.respect_erasures(lost)
@@ -209,8 +216,10 @@ class SQLiteQueue(Queue):
                     row.update(failing_since=since, failure_count=failures)
                     failing.append(Failing(webhook.pk, failures, (now - since).total_seconds()))
                 elif webhook.failing_since is not None:
-                    kept = {} if webhook.rate_limit is not None else {"hold_until": None}
-                    row.update(failing_since=None, failure_count=0, **kept)
+                    # Of one that asked for time, a late success tells nothing.
+                    tripped = webhook.failure_count >= breaker.AFTER_FAILURES
+                    freed = {"hold_until": None} if tripped else {}
+                    row.update(failing_since=None, failure_count=0, **freed)
         return failing
 
     def hold(self, pauses: Mapping[UUID, float]) -> None:
