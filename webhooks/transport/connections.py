@@ -1,8 +1,9 @@
 """Connections that lead to vetted addresses only.
 
-urllib3's connection and pool classes with three things of their own: where a connection leads
-(resolved once, every address vetted, the vetted one connected to, so that no second lookup can
-answer otherwise), what it reads from (a `Channel`), and who keeps it when idle (one `Shelf`).
+urllib3's connection and pool classes with things of their own: where a connection leads (resolved
+once, every address vetted, the vetted one connected to, so that no second lookup can answer
+otherwise), what it reads from (a `Channel`), what it writes and reads (a request that is vetted
+already, a `Reply`), and who keeps it when idle (one `Shelf`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -22,6 +24,7 @@ from urllib3.util import Url, make_headers
 
 from ..addresses import AddressRefused, Policy, Target, check_ip
 from ..networks import Address, as_address
+from .answers import Reply
 from .channel import Call, Channel, TransportError
 from .resolver import ResolutionFailed, Resolver
 from .shelf import Key, Shelf
@@ -136,69 +139,48 @@ def _open(connection: Any) -> Channel:
     return Channel(_connect(addresses, port, call), call)
 
 
-class _Response(http.client.HTTPResponse):
-    def _read_status(self) -> tuple[str, int, str]:
-        """The final status. Interim ones are passed over (RFC 9110 15.2), 103 included."""
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-            if status == http.client.SWITCHING_PROTOCOLS:
-                raise TransportError("protocol", "upgrade: 101 without having been asked")
-            if status >= 200:
-                return version, status, reason
-            while self.fp.readline().strip():  # its headers, as long as the channel lets them be
-                pass
-
-    def begin(self) -> None:
-        super().begin()
-        # urllib3 logs a warning, with the URL, for headers that are malformed or contradict each
-        # other. The attempt shows what came; no stranger fills the log.
-        self.msg.defects = []
-        self.msg.set_payload("")
-        if "transfer-encoding" in self.msg:
-            del self.msg["content-length"]
-
-
 class _Guarded:
     """What both schemes' connections have in common; goes before urllib3's class."""
 
-    response_class = _Response
+    response_class = Reply
     guard: Guard
-    _head = b""
+    sock: Any
 
     def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.guard = guard
 
-    # Head and body leave in one write: one packet, one TLS record, one read for the receiver.
+    def request(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], **options: Any
+    ) -> None:
+        """Send it as it is: `Transport` has vetted each name and value, and frames the body.
 
-    def putheader(self, header: str, *values: str) -> None:
-        """As it is: `Transport` has vetted each name and value, and knows what it sends."""
-        self._buffer.append(f"{header}: {values[0]}".encode("ascii"))
+        Head and body leave in one write: one packet, one TLS record, one read for the receiver.
+        """
+        if self.sock is None:
+            self.connect()
+        lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+        self.sock.sendall("\r\n".join(lines).encode("ascii") + body)
 
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        super().request(*args, **kwargs)  # type: ignore[misc]
-        if self._head:  # there was no body
-            self.send(b"")
+    def connect(self) -> None:
+        raise NotImplementedError
 
-    def _send_output(self, message_body: Any = None, encode_chunked: bool = False) -> None:
-        self._head = b"\r\n".join((*self._buffer, b"", b""))
-        self._buffer: list[bytes] = []
-
-    def send(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        super().send(head + data)  # type: ignore[misc]
+    def getresponse(self) -> Reply:
+        reply = Reply(self.sock)
+        try:
+            reply.begin()
+        except BaseException:
+            reply.close()
+            raise
+        return reply
 
 
 class GuardedHTTPConnection(_Guarded, HTTPConnection):  # type: ignore[misc]
-    sock: Any
-
     def connect(self) -> None:
         self.sock = _open(self)
 
 
 class GuardedHTTPSConnection(_Guarded, HTTPSConnection):  # type: ignore[misc]
-    sock: Any
-
     def connect(self) -> None:
         call: Call = current.call
         self.sock = channel = _open(self)
@@ -247,11 +229,11 @@ class _OnShelf:
 
 
 class GuardedHTTPPool(_OnShelf, HTTPConnectionPool):
-    ConnectionCls = GuardedHTTPConnection
+    ConnectionCls = GuardedHTTPConnection  # type: ignore[assignment]
 
 
 class GuardedHTTPSPool(_OnShelf, HTTPSConnectionPool):
-    ConnectionCls = GuardedHTTPSConnection
+    ConnectionCls = GuardedHTTPSConnection  # type: ignore[assignment]
 
 
 def pool_for(target: Target, guard: Guard) -> GuardedHTTPPool | GuardedHTTPSPool:

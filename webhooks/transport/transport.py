@@ -214,7 +214,9 @@ class Transport:
             raw = self._adapter.send(request, stream=True)
             call.phase = "body"
             call.limit = call.received + 8 * self.max_response_bytes + HEAD_MAX_BYTES
-            return read(raw, self.max_response_bytes)
+            answer = read(raw, self.max_response_bytes)
+            raw.release()
+            return answer
         except TransportError as error:
             if raw is not None:
                 error.status = raw.status
