@@ -2,10 +2,15 @@
 
 A sender that is done takes the next job itself, so that a slow statement in the engine's thread
 idles no slot; the engine is told of results in batches.
+
+Requests begin one by one: the next when the last to begin is over, or a moment old. Where receivers
+answer at once, one thread does the work of many, which would wait for each other (Python's lock)
+more than for the receivers. Where they do not, another thread *stands by* to begin the next.
 """
 
 from __future__ import annotations
 
+import enum
 import queue as queues
 import threading
 import time
@@ -21,6 +26,7 @@ from .slots import Slots
 from .transport import Transport
 
 _ASIDE = 8  # jobs held for receivers that have a queue of their own, per slot
+_MOMENT = 0.0005  # seconds: longer than an answer from nearby takes, and 2,000 a second at least
 
 
 @dataclass(slots=True)
@@ -40,6 +46,16 @@ class _Sending:
     ticket: int
     held: Held
     receiver: Receiver
+
+
+class _StandBy(enum.Enum):
+    """A thread's task to begin the next request in a moment."""
+
+    TASK = enum.auto()
+
+
+_STAND_BY = _StandBy.TASK
+_Task = _Sending | _StandBy
 
 
 class Senders:
@@ -68,7 +84,10 @@ class Senders:
         self._results: list[Result] = []
         self._idle = 0
         self._threads: list[threading.Thread] = []
-        self._ready: queues.SimpleQueue[_Sending | None] = queues.SimpleQueue()
+        self._tasks: queues.SimpleQueue[_Task | None] = queues.SimpleQueue()  # None: the end
+        self._newest: int | None = None  # the ticket of the request that began last, if not over
+        self._next_at = 0.0  # the moment from which the next may begin all the same
+        self._standing_by = False  # whether a thread is
         self._closing = False
 
     @property
@@ -166,19 +185,13 @@ class Senders:
             ]
 
     def dispatch(self, now: float) -> None:
-        """Give jobs to threads that have none; busy ones take their next by themselves."""
+        """See to it that what may be sent is sent; senders take what follows by themselves."""
         with self._lock:
-            found = []
-            while (sending := self._take(now)) is not None:
-                found.append(sending)
-            missing = max(0, len(found) - self._idle)
-            self._idle -= len(found) - missing
-        for _ in range(missing):
-            thread = threading.Thread(target=self._send, name="webhooks-sender", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        for sending in found:
-            self._ready.put(sending)
+            sending, stand_by = self._begin(now)
+            if sending is not None:
+                self._give(sending)
+            if stand_by:
+                self._give(_STAND_BY)
 
     def stop_taking(self) -> list[Job]:
         """Begin nothing more. :returns: the jobs that were not begun."""
@@ -187,38 +200,98 @@ class Senders:
 
     def close(self) -> None:
         """Let the threads end, each after what it is sending."""
-        self._closing = True
-        for _ in self._threads:
-            self._ready.put(None)
+        with self._lock:
+            self._closing = True
+            for _ in self._threads:
+                self._tasks.put(None)
         self._transport.close()
 
     # --- in the senders' threads ------------------------------------------------------------
 
-    def _send(self) -> None:
+    def _work(self) -> None:
         """A thread's whole life."""
-        while (sending := self._ready.get()) is not None:
-            while sending is not None:
-                held = sending.held
-                result = delivery.attempt(
-                    held.job, sending.receiver, self._transport, snapshot=held.snapshot
-                )
-                with self._lock:
-                    self._slots.done(
-                        held.job.webhook_id, sending.ticket, slow=delivery.is_slow(result)
-                    )
-                    sending = None if self._closing else self._take(time.monotonic())
-                    self._idle += sending is None
-                    self._results.append(result)
-                    worth_telling = (
-                        len(self._results) in {1, self._tell_at}
-                        or self._slots.in_flight == 0
-                        or self._slots.ready == self._slots.total - 1
-                    )
-                if worth_telling:
-                    self._tell()
+        while (task := self._tasks.get()) is not None:
+            while task is not None:
+                task = self._send(task) if isinstance(task, _Sending) else self._stand_by()
+
+    def _send(self, sending: _Sending) -> _Task | None:
+        """:returns: what the thread is to do next."""
+        held = sending.held
+        result = delivery.attempt(
+            held.job, sending.receiver, self._transport, snapshot=held.snapshot
+        )
+        with self._lock:
+            self._slots.done(held.job.webhook_id, sending.ticket, slow=delivery.is_slow(result))
+            if self._newest == sending.ticket:
+                self._newest = None
+            following = self._follow(time.monotonic())
+            self._results.append(result)
+            worth_telling = (
+                len(self._results) in {1, self._tell_at}
+                or self._slots.in_flight == 0
+                or self._slots.ready == self._slots.total - 1
+            )
+        if worth_telling:
+            self._tell()
+        return following
+
+    def _stand_by(self) -> _Task | None:
+        """Begin the next request once the last to begin is a moment old.
+
+        :returns: what the thread is to do next.
+        """
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                if self._closing or not self._must_wait(now):
+                    self._standing_by = False
+                    return self._follow(now)
+                wait = self._next_at - now
+            time.sleep(min(wait, 0.01))  # however long a moment is, the end is heard of
+
+    # --- in any thread, with the lock held --------------------------------------------------
+
+    def _follow(self, now: float) -> _Task | None:
+        """What a thread does that has nothing to do any more."""
+        sending, stand_by = self._begin(now)
+        if sending is None and not stand_by:
+            self._idle += 1
+            return None
+        if sending is None:
+            return _STAND_BY
+        if stand_by:
+            self._give(_STAND_BY)
+        return sending
+
+    def _give(self, task: _Task) -> None:
+        """To a thread that is idle, or a new one."""
+        if self._idle:
+            self._idle -= 1
+        else:
+            thread = threading.Thread(target=self._work, name="webhooks-sender", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._tasks.put(task)
+
+    def _begin(self, now: float) -> tuple[_Sending | None, bool]:
+        """The next job, if one may be sent now; and whether a thread is to stand by for more."""
+        if self._closing:
+            return None, False
+        must_wait = self._must_wait(now)
+        sending = None if must_wait else self._take(now)
+        if sending is not None:
+            self._newest, self._next_at = sending.ticket, now + _MOMENT
+        # Where neither is so, what waits may not be sent for other reasons: `dispatch()` will see.
+        more = (must_wait or sending is not None) and self._slots.has_turns
+        stand_by = more and not self._standing_by
+        self._standing_by |= stand_by
+        return sending, stand_by
+
+    def _must_wait(self, now: float) -> bool:
+        return self._newest is not None and now < self._next_at
 
     def _take(self, now: float) -> _Sending | None:
-        """The next job that may be sent now. Call it with the lock held."""
+        """The next job that its receiver, and what the others do, allow to be sent."""
         while (found := self._slots.next(now)) is not None:
             ticket, held = found
             key = held.job.webhook_id

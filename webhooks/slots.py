@@ -96,6 +96,11 @@ class Slots(Generic[KeyT, JobT]):
             self._forget_if_idle(key, receiver)
 
     @property
+    def has_turns(self) -> bool:
+        """Whether `next()` might find a job. Where it did not, it will once something changes."""
+        return bool(self._turns) and self.in_flight < self.total
+
+    @property
     def room_for_suspects(self) -> int:
         """How many more of the suspects' jobs could be sent."""
         return max(0, self.suspect_slots - self._suspects_in_flight - self._suspects_waiting)
@@ -108,9 +113,9 @@ class Slots(Generic[KeyT, JobT]):
             key = self._turns.popleft()
             receiver = self._receivers[key]
             receiver.in_turn = False
-            if not receiver.waiting or len(receiver.started) >= self.per_receiver:
+            if not receiver.waiting:
                 self._forget_if_idle(key, receiver)
-                continue  # it takes a turn again with its next job, or when one of its own is done
+                continue
             suspect = key in self.suspects
             first = key in self._untried and not suspect
             doubtful = self._suspects_in_flight + self._first_in_flight
@@ -204,6 +209,8 @@ class Slots(Generic[KeyT, JobT]):
             self.ready += change
 
     def _take_turn(self, key: KeyT, receiver: _Receiver[JobT]) -> None:
+        if len(receiver.started) >= self.per_receiver:
+            return  # it takes a turn again when one of its requests is done
         if receiver.waiting and not receiver.in_turn:
             receiver.in_turn = True
             self._turns.append(key)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from tests.services.base import PATIENCE, wait_until
 from tests.webhooks.makers import SECRET, a_delivery, a_webhook, an_event
 from webhooks import delivery as delivery_module
-from webhooks import direct, events, intake, operations
+from webhooks import direct, events, intake, operations, senders
 from webhooks.engine import Engine
 from webhooks.fanout import fan_out
 from webhooks.models import Attempt, Delivery, Event, Tally, Webhook
@@ -239,6 +239,42 @@ def test_the_requests_of_one_receiver_never_exceed_its_cap(receivers, run, confi
     run()
     wait_settled(60)
     assert most == 3
+
+
+def test_requests_begin_one_by_one(receivers, run, monkeypatch):
+    """The next one when the last to begin is over: no thread waits for another's turn to run."""
+    monkeypatch.setattr(senders, "_MOMENT", 3600.0)
+    go_on = threading.Event()
+
+    def answer(request: Any) -> Answer:
+        go_on.wait(PATIENCE)
+        return Answer()
+
+    for number in range(5):
+        owed(a_receiver_of(str(number), receivers(answer)), 2)
+    engine = run()
+    wait_until(lambda: engine._senders.waiting == 9, what="one request of ten to begin")
+    assert engine._senders.in_flight == 1
+    go_on.set()
+    wait_settled(10)
+    assert len(engine._senders._threads) <= 2  # the second stood by
+
+
+def test_a_request_that_takes_a_moment_holds_up_no_other(receivers, run):
+    go_on = threading.Event()
+
+    def answer(request: Any) -> Answer:
+        go_on.wait(PATIENCE)
+        return Answer()
+
+    for number in range(5):
+        owed(a_receiver_of(str(number), receivers(answer)), 2)
+    engine = run()
+    try:
+        wait_until(lambda: engine._senders.in_flight == 10, what="all requests to begin")
+    finally:
+        go_on.set()
+    wait_settled(10)
 
 
 def test_two_engines_share_the_work_and_send_each_once(receivers, run):
@@ -672,7 +708,7 @@ def test_a_mail_server_that_hangs_holds_up_nobody(receivers, run, settings, djan
         mute.settimeout(PATIENCE)
         conversation, _ = mute.accept()
         with conversation:
-            owed(a_webhook(url=well.url, name="well"), 5)
+            owed(a_webhook(url=well.url, name="well", events=["teste.feito"]), 5)
             wait_settled(5)
 
 
