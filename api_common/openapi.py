@@ -226,7 +226,7 @@ def _statuses(said: Operation, path: str, method: str, open: bool) -> set[int]:
     if "{" in path:
         codes |= {"not-found"}
     if method not in SAFE_METHODS:
-        codes |= {"conflict", "too-large", "unsupported-media-type"}
+        codes |= {"conflict", "length-required", "too-large", "unsupported-media-type"}
     if method == "POST":
         codes |= {"idempotency-key-reused"}
     if said.changes:

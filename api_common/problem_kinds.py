@@ -87,6 +87,12 @@ KINDS: dict[str, Kind] = {
         ),
         Kind("gone", 410, _("No longer kept"), _("It was here, and was deleted for good.")),
         Kind(
+            "length-required",
+            411,
+            _("Length required"),
+            _("Say how long the body is (Content-Length): this server reads none in chunks."),
+        ),
+        Kind(
             "changed-meanwhile",
             412,
             _("Changed meanwhile"),

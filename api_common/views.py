@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSetMixin
 
-from . import etags, filters, idempotency, problems
+from . import etags, filters, idempotency, problems, request_bodies
 from .authentication import BearerAuthentication, SessionAuthentication
 from .describe import Json, Named, Operation, Text
 from .openapi import AutoSchema
@@ -114,7 +114,7 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         # Reads the body, and refuses one that is too long, before anything is done with it.
-        _ = request._request.body
+        request_bodies.read(request._request)
         super().initial(request, *args, **kwargs)
         if "\0" in request.get_full_path() or "%00" in request.get_full_path():
             raise problems.Problem("malformed")

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 import requests
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from api_common import tokens
+from clientes.models import Cliente
 from tests.crm import make_user
+from tests.processes import Process
+from tests.services import free_port
 from tests.services.base import PATIENCE
-from tests.webhooks.makers import receiver
+from tests.webhooks.makers import a_delivery, a_webhook, receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,7 +78,7 @@ def test_webhooks_and_their_deliveries(ask: Ask) -> None:
         assert attempts[0]["responseBody"] == "ok"
         ask("POST", address + "replay/", None, 202)
         ask("POST", address + "replay/", None, 409)
-        ask("POST", "deliveries/replay/", {"dryRun": True})
+        ask("POST", "deliveries/replay/", {"statuses": ["failed"], "dryRun": True})
 
         ask("GET", "event-types/")
         ask("GET", "event-types/cliente.criado/")
@@ -110,12 +115,46 @@ def test_records_of_the_crm(ask: Ask) -> None:
     ask("DELETE", f"clientes/{client['id']}/", None, 204)
 
 
-def test_a_body_without_its_length_or_type_is_no_trouble(ask: Ask, live_server: Any) -> None:
-    response = requests.post(
-        f"{live_server.url}/api/v1/clientes/", data=iter([b"{}"]), timeout=PATIENCE
-    )
-    assert response.status_code == 401
+def test_a_body_without_a_type_is_no_trouble(ask: Ask) -> None:
     ask("POST", "clientes/", None, 400)
+
+
+def in_chunks(url: str, token: str, *chunks: bytes) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    return requests.post(url, data=iter(chunks), headers=headers, timeout=PATIENCE)
+
+
+@pytest.fixture
+def token() -> str:
+    _token, text = tokens.create(User.objects.create_superuser("chunks"), "test")
+    return text
+
+
+def test_a_body_in_chunks_is_read_to_its_end(start: Callable[..., Process], token: str) -> None:
+    port = free_port()
+    server = start("-m", "gunicorn", "crm_project.wsgi", "--bind", f"127.0.0.1:{port}")
+    server.wait_for("Booting worker")
+    url = f"http://127.0.0.1:{port}/api/v1"
+    delivery = a_delivery(a_webhook())
+
+    counted = in_chunks(
+        f"{url}/deliveries/replay/", token, b'{"statuses": ["failed"],', b' "dryRun": true}'
+    )
+    assert (counted.status_code, counted.json()["total"]) == (200, 1)
+    delivery.refresh_from_db()
+    assert delivery.status == "failed"
+    created = in_chunks(f"{url}/clientes/", token, b'{"nome": ', b'"Ana"}')
+    assert (created.status_code, created.json()["nome"]) == (201, "Ana")
+    most: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE  # type: ignore[assignment]
+    assert in_chunks(f"{url}/clientes/", token, b"x" * most, b"x").status_code == 413
+
+
+def test_a_body_in_chunks_is_refused_by_a_server_that_reads_none(
+    live_server: Any, token: str
+) -> None:
+    response = in_chunks(f"{live_server.url}/api/v1/clientes/", token, b'{"nome": "Ana"}')
+    assert response.status_code == 411 and response.json()["code"] == "length-required"
+    assert not Cliente.objects.exists()
 
 
 def _patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
