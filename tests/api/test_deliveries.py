@@ -188,7 +188,7 @@ def test_many_are_counted_then_sent_again(root: Caller) -> None:
     a_delivery(erp, an_event(body=""))
     a_delivery(erp, status=Delivery.Status.DELIVERED)
 
-    counted = root.post("deliveries/replay/", {"dryRun": True})
+    counted = root.post("deliveries/replay/", {"statuses": ["failed"], "dryRun": True})
     assert counted.status_code == 200
     data = counted.json()
     assert (data["total"], data["gone"]) == (4, 1)
@@ -217,21 +217,27 @@ def test_some_are_sent_again_by_their_ids(root: Caller) -> None:
 @pytest.mark.parametrize(
     ("body", "where"),
     [
+        ({}, ""),
+        ({"dryRun": False}, ""),
+        (None, ""),
         ({"statuses": ["pending"]}, "statuses"),
         ({"statuses": []}, "statuses"),
         ({"webhookId": "x"}, "webhookId"),
         ({"events": ["Cliente"]}, "events"),
+        ({"events": ["nada.nunca"]}, "events"),
+        ({"events": []}, "events"),
         ({"ids": []}, "ids"),
         ({"ids": ["12"]}, "ids"),
         ({"ids": ["delivery_1"] * 1001}, "ids"),
         ({"eventIds": ["x"]}, "eventIds"),
         ({"since": "x"}, "since"),
+        ({"since": "2024-01-02T00:00:00Z", "until": "2024-01-01T00:00:00Z"}, "until"),
         ({"webhook": "x"}, "webhook"),
         ({"dryRun": "true"}, "dryRun"),
     ],
 )
 def test_a_condition_that_is_not_understood_sends_nothing(
-    root: Caller, body: dict[str, object], where: str
+    root: Caller, body: dict[str, object] | None, where: str
 ) -> None:
     a_delivery(a_webhook())
     assert list(field_errors(root.post("deliveries/replay/", body))) == [where]

@@ -204,6 +204,20 @@ def test_a_recovery_needs_to_know_since_when(root: Caller, body: dict[str, objec
     assert list(field_errors(response)) == ["since"]
 
 
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"since": "2999-01-01T00:00:00Z"}, "since"),
+        ({"since": "2024-01-02T00:00:00Z", "until": "2024-01-01T00:00:00Z"}, "until"),
+    ],
+)
+def test_a_recovery_of_no_time_at_all_is_refused(
+    root: Caller, body: dict[str, object], where: str
+) -> None:
+    response = root.post(f"webhooks/{a_webhook().pk}/recover/", body)
+    assert list(field_errors(response)) == [where]
+
+
 def test_health_tells_what_to_know_at_a_glance(root: Caller) -> None:
     webhook = a_webhook()
     a_tally(webhook, took=[10, 20, 30], failures=1)

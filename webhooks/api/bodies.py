@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
@@ -178,9 +179,16 @@ class RecoveryBody(fields.Body):
     until = fields.Moment(required=False, allow_null=True)
     dryRun = fields.Boolean(required=False)  # noqa: N815
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["since"] > timezone.now():
+            raise serializers.ValidationError({"since": _("This is in the future.")})
+        _in_order(attrs)
+        return attrs
+
 
 class ReplayBody(fields.Body):
-    """Which deliveries are sent again: all conditions together; by default, what failed."""
+    """Which deliveries are sent again: all conditions together, one at least; what failed, unless
+    it says otherwise."""
 
     webhookId = fields.Text(required=False)  # noqa: N815
     statuses = Texts(required=False)
@@ -190,3 +198,21 @@ class ReplayBody(fields.Body):
     since = fields.Moment(required=False)
     until = fields.Moment(required=False)
     dryRun = fields.Boolean(required=False)  # noqa: N815
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        conditions = [str(name) for name in self.fields if str(name) != "dryRun"]
+        # Nothing said would mean all that ever failed, which must be said.
+        if not attrs.keys() & set(conditions):
+            raise serializers.ValidationError(
+                _("Say which, by one of these at least: %(known)s.")
+                % {"known": ", ".join(conditions)}
+            )
+        _in_order(attrs)
+        return attrs
+
+
+def _in_order(period: dict[str, Any]) -> None:
+    """:raises ValidationError: it ends before it begins."""
+    since, until = period.get("since"), period.get("until")
+    if since is not None and until is not None and until <= since:
+        raise serializers.ValidationError({"until": _("This is not after “since”.")})

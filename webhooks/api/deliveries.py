@@ -18,7 +18,7 @@ from api_common.permissions import require
 from api_common.problems import Problem, invalid
 from api_common.views import ApiViewSet
 
-from .. import audit, operations, patterns
+from .. import audit, catalog, operations, patterns
 from ..context import acting
 from ..models import Delivery
 from . import descriptions, lookups, representations, schemas
@@ -184,20 +184,33 @@ def _filter(values: dict[str, Any]) -> operations.ReplayFilter:
     if unfit or not statuses:
         text = _("Give some of these: %(known)s.") % {"known": ", ".join(operations.SETTLED)}
         raise invalid("statuses", text, code="invalid_choice")
-    for pattern in values.get("events", ()):
-        try:
-            patterns.check(pattern)
-        except patterns.PatternRefused as error:
-            raise invalid("events", str(error)) from error
     return operations.ReplayFilter(
         statuses=statuses,
         webhook=webhook,
-        event_patterns=tuple(values.get("events", ())),
+        event_patterns=_patterns(values),
         since=values.get("since"),
         until=values.get("until"),
         ids=_ids(values, "ids", lookups.delivery_id),
         event_ids=_ids(values, "eventIds", lookups.event_id),
     )
+
+
+def _patterns(values: dict[str, Any]) -> tuple[str, ...]:
+    given = values.get("events")
+    if given is None:
+        return ()
+    if not given:
+        raise invalid("events", _("Give one at least."))
+    for pattern in given:
+        try:
+            patterns.check(pattern)
+        except patterns.PatternRefused as error:
+            raise invalid("events", str(error)) from error
+        if not any(patterns.wants([pattern], each.name) for each in catalog.all_types()):
+            known = ", ".join(each.name for each in catalog.all_types())
+            text = _("No event is covered by “%(pattern)s”. Events: %(known)s.")
+            raise invalid("events", text % {"pattern": pattern, "known": known})
+    return tuple(given)
 
 
 def _ids(values: dict[str, Any], name: str, read: Any) -> tuple[Any, ...]:

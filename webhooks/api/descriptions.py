@@ -180,8 +180,9 @@ def delivery_operations(filterset: type, orderings: list[str]) -> dict[str, Oper
         "replay_many": Operation(
             summary=_("Send deliveries again"),
             description=_(
-                "All conditions together; by default, what failed. With “dryRun”, they are only "
-                "counted, and the answer is a 200."
+                "All conditions together, one at least; what failed, unless “statuses” says "
+                'otherwise: {"statuses": ["failed"]} is everything that failed. With “dryRun”, '
+                "they are only counted, and the answer is a 200."
             ),
             body=event_schemas.REPLAY_BODY,
             example={"events": ["cliente.*"], "dryRun": True},

@@ -133,14 +133,15 @@ _replay = {
     "statuses": listed(
         {"enum": [each for each in Delivery.Status.values if each != "pending"]}, minItems=1
     ),
-    "events": listed(PATTERN),
+    "events": listed(PATTERN, minItems=1),
     "ids": listed(DELIVERY_ID, minItems=1, maxItems=1000),
     "eventIds": listed(EVENT_ID, minItems=1, maxItems=1000),
     "since": MOMENT,
     "until": MOMENT,
     "dryRun": YES_NO,
 }
-REPLAY_BODY = Named("ReplayBody", object_of(_replay, optional=list(_replay)))
+_one_of_these = [{"required": [name]} for name in _replay if name != "dryRun"]
+REPLAY_BODY = Named("ReplayBody", object_of(_replay, optional=list(_replay), anyOf=_one_of_these))
 REPLAY_COUNT = Named(
     "ReplayCount",
     object_of(
