@@ -140,6 +140,11 @@ class ModelEvents:
             return []
         return [self._draft(self.deleted, before, moment, self.read(before), {})]
 
+    def fits(self, name: str, instance: models.Model) -> bool:
+        """Whether the instance is in a state that events of that type tell of."""
+        told = next(told for told in self.declared() if told.name == name)
+        return told.when is None or told.when(None, instance)
+
     def on_demand(
         self, name: str, instance: models.Model, moment: datetime, changes: Changes
     ) -> Draft:

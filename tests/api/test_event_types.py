@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import jsonschema
 import pytest
 
 from tests.api.conftest import Caller, field_errors, problem
-from tests.crm import forget, make_cliente, told
+from tests.crm import forget, make_chamado, make_cliente, make_tarefa, told
 from tests.webhooks.makers import NOBODY, SECRET, a_webhook
 from webhooks import catalog, signing
 from webhooks.fields import MASK
@@ -83,6 +84,21 @@ def test_a_preview_of_a_change_shows_the_last_one(root: Caller) -> None:
     client.empresa = "Silva"
     client.save()
     assert changes() == {"empresa": {"anterior": None, "novo": "Silva"}}
+
+
+@pytest.mark.parametrize(
+    ("type", "make"),
+    [("tarefa.concluida", make_tarefa), ("chamado.resolvido", make_chamado)],
+)
+def test_a_preview_of_what_did_not_become_so_says_so(
+    root: Caller, type: str, make: Callable[..., Any]
+) -> None:
+    path = f"event-types/{type}/preview/?object="
+    errors = field_errors(root.get(path + make().public_id))
+    assert list(errors) == ["object"] and type in errors["object"]
+    assert not AuditEntry.objects.exists()
+    status = {"tarefa.concluida": "CONCLUIDA", "chamado.resolvido": "RESOLVIDO"}[type]
+    assert root.get(path + make(status=status).public_id).status_code == 200
 
 
 def test_a_preview_takes_the_permission_to_see_what_it_shows(

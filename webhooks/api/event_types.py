@@ -65,7 +65,6 @@ class EventTypeViewSet(ApiViewSet):
                 instance = operations.previewed_object(name, public_id)
                 meta = instance._meta
                 require(request, [f"{meta.app_label}.view_{meta.model_name}"])
-                audit.record(audit.Action.VIEWED_PAYLOAD, subject=public_id, detail=name)
             may_sign = self.request.user.has_perm("webhooks.rotate_secret")
             shown = operations.preview(name, webhook, instance, signed=may_sign)
         except ValidationError as error:
@@ -75,6 +74,8 @@ class EventTypeViewSet(ApiViewSet):
         except CannotTell as error:
             sentence = failures.sentence(Attempt.Error.FORMAT, detail=str(error))
             raise Problem("conflict", sentence) from error
+        if public_id is not None:
+            audit.record(audit.Action.VIEWED_PAYLOAD, subject=public_id, detail=name)
         return Response(
             {
                 "eventType": event_type.name,

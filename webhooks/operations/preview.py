@@ -63,6 +63,7 @@ def preview(
     :param instance: what the event is about; None: the type's example.
     :param signed: whether the signatures are shown. They are good ones: whoever has them can make
         the receiver believe what did not happen, so they are for those who may change the secret.
+    :raises ValidationError: the object is not in the state that events of that type tell of.
     :raises catalog.UnknownEventType: nobody declared the type.
     :raises SecretUnreadable: a secret of the webhook cannot be opened.
     :raises CannotTell: the webhook's format cannot write it.
@@ -119,6 +120,13 @@ def _row(declaration: ModelEvents, key: str) -> Model | None:
 def _draft(event_type: str, instance: Model, now: datetime) -> Draft:
     declaration = tracking.for_type(event_type)
     assert declaration is not None  # noqa: S101 - `previewed_object` found the row by it
+    if not declaration.fits(event_type, instance):
+        raise ValidationError(
+            {
+                "object": _("%(type)s is not told of “%(id)s” in the state that it is in.")
+                % {"type": event_type, "id": declaration.subject(instance)}
+            }
+        )
     return declaration.on_demand(
         event_type, instance, now, _changes(event_type, declaration, instance)
     )
