@@ -14,20 +14,23 @@ from .problems import Problem
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')  # RFC 9110, 8.8.3
 
 
-def etag(representation: Any) -> str:
-    """A strong tag of what is answered: equal answers, equal tags."""
-    text = json.dumps(representation, sort_keys=True, ensure_ascii=False, default=str)
+def etag(state: Any) -> str:
+    """A strong tag of what is answered: equal states, equal tags.
+
+    :param state: the answer, with what else there is that it does not say.
+    """
+    text = json.dumps(state, sort_keys=True, ensure_ascii=False, default=str)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
     return f'"{digest.hexdigest()}"'
 
 
-def check_if_match(request: Request, representation: Any) -> None:
+def check_if_match(request: Request, state: Any) -> None:
     """:raises Problem: 412, the request is about another state than this."""
     header = request.headers.get("If-Match")
     if header is None or header.strip() == "*":
         return
     # Compared strongly (RFC 9110, 13.1.1): a weak tag never fits.
-    if etag(representation) not in _TAG.findall(header):
+    if etag(state) not in _TAG.findall(header):
         raise Problem("changed-meanwhile")
 
 

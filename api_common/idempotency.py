@@ -35,7 +35,7 @@ KEPT_FOR = timedelta(hours=24)
 BUSY_FOR = timedelta(minutes=2)
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-KEPT_HEADERS = ("Location", "ETag")
+KEPT_HEADERS = ("Location", "ETag", "Cache-Control")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _SALT = "api_common.idempotency"
 _CLEAN_EVERY = 50  # requests with a key

@@ -156,13 +156,20 @@ class ApiView(APIView):
         return response
 
     def answer(
-        self, data: Any, status: int = 200, *, secrets: Any = None, **headers: str
+        self,
+        data: Any,
+        status: int = 200,
+        *,
+        state: Any = None,
+        secrets: Any = None,
+        **headers: str,
     ) -> Response:
         """One object, with its ETag; 304 if the caller has it already.
 
+        :param state: what the tag names, where the object does not say all of it.
         :param secrets: told with it this once, and not part of its state.
         """
-        tag = etags.etag(data)
+        tag = etags.etag(data if state is None else state)
         if secrets is not None:
             data = {**data, **secrets}
             headers["Cache-Control"] = "no-store"

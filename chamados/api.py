@@ -125,6 +125,7 @@ class ChamadoViewSet(RecordViewSet):
             body=Named("RespostaBody", object_of({"mensagem": {"type": "string", "minLength": 1}})),
             answer=RespostaSerializer.answer_schema(),
             status=201,
+            changes=True,
         ),
         "respostas": Operation(
             summary=_("List a ticket's replies"),
@@ -150,7 +151,7 @@ class ChamadoViewSet(RecordViewSet):
         body = RespostaSerializer(data=request.data)
         if not body.is_valid():
             raise Problem("invalid", errors=drf_errors(body.errors))
-        chamado = self.record(public_id)
+        chamado = self.record(public_id, to_change=True)
         try:
             resposta = chamado.responder(request.user, body.validated_data["mensagem"])
         except ValidationError as error:

@@ -170,6 +170,15 @@ def test_a_delivery_is_sent_again(root: Caller) -> None:
     assert AuditEntry.objects.get().action == "replayed"
 
 
+def test_a_delivery_that_changed_meanwhile_is_not_sent_again(root: Caller) -> None:
+    delivery = a_delivery(a_webhook())
+    path = f"deliveries/delivery_{delivery.pk}/"
+    tag = root.get(path)["ETag"]
+    Delivery.objects.update(status=Delivery.Status.DELIVERED)
+    problem(root.post(path + "replay/", if_match=tag), "changed-meanwhile")
+    assert root.post(path + "replay/", if_match=root.get(path)["ETag"]).status_code == 202
+
+
 def test_what_cannot_be_sent_again_says_why(root: Caller) -> None:
     gone = a_delivery(a_webhook(), an_event(body=""))
     orphan = a_delivery(a_webhook(deleted_at=ago(hours=1)))

@@ -235,6 +235,7 @@ def test_repeating_a_creation_answers_the_same_secret(root: Caller) -> None:
     first = root.post("webhooks/", BODY, idempotency_key="k1")
     second = root.post("webhooks/", BODY, idempotency_key="k1")
     assert first.json() == second.json() and Webhook.objects.count() == 1
+    assert second["Cache-Control"] == "no-store"
 
 
 def test_a_change_of_another_state_than_the_callers_is_refused(root: Caller) -> None:

@@ -13,7 +13,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api_common import filters
+from api_common import etags, filters
 from api_common.permissions import require
 from api_common.problems import Problem, invalid
 from api_common.views import ApiViewSet
@@ -105,6 +105,7 @@ class DeliveryViewSet(ApiViewSet):
     def replay(self, request: Request, id: str) -> Response:
         """Send it again, from the start of the schedule, with the same event id."""
         delivery = _delivery(id)
+        etags.check_if_match(request, representations.delivery(delivery))
         chosen = operations.ReplayFilter(statuses=operations.SETTLED, ids=(delivery.pk,))
         if not operations.replay(operations.replayable(chosen)):
             raise Problem("conflict", _why_not(delivery))

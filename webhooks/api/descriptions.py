@@ -176,6 +176,7 @@ def delivery_operations(filterset: type, orderings: list[str]) -> dict[str, Oper
             answer=event_schemas.DELIVERY,
             status=202,
             tagged=True,
+            changes=True,
         ),
         "replay_many": Operation(
             summary=_("Send deliveries again"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import Http404
@@ -63,8 +64,13 @@ class WebhookActions(ApiViewSet):
         if found is None:
             raise Http404
         if to_change:
-            etags.check_if_match(self.request, representations.webhook(found))
+            etags.check_if_match(self.request, _state(found))
         return found
+
+    def answer_webhook(self, webhook: Webhook, status: int = 200, **more: Any) -> Response:
+        """:param more: as of `answer`."""
+        data = representations.webhook(webhook)
+        return self.answer(data, status, state=_state(webhook), **more)
 
     @sensitive_variables()
     def answer_with_keys(
@@ -76,7 +82,7 @@ class WebhookActions(ApiViewSet):
         """
         keys = [representations.key(each) for each in operations.active_keys(webhook)]
         told = {"secret": secret or None, "keys": keys}
-        return self.answer(representations.webhook(webhook), status, secrets=told, **headers)
+        return self.answer_webhook(webhook, status, secrets=told, **headers)
 
     @action(detail=True, methods=["get"])
     @sensitive_variables()
@@ -149,3 +155,10 @@ class WebhookActions(ApiViewSet):
             },
             status=200 if dry_run else 202,
         )
+
+
+def _state(webhook: Webhook) -> list[Any]:
+    """What its ETag is made of: what is masked, and the secret, may change while the answer reads
+    as before, even within the second that it tells."""
+    newest = webhook.signing_keys.order_by("-pk").values_list("pk", flat=True).first()
+    return [representations.webhook(webhook), webhook.updated_at, newest]

@@ -61,7 +61,7 @@ class WebhookViewSet(WebhookActions):
 
     def retrieve(self, request: Request, id: str) -> Response:
         filters.refuse_unknown(request, ())
-        return self.answer(representations.webhook(self.webhook(id)))
+        return self.answer_webhook(self.webhook(id))
 
     # --- writing ----------------------------------------------------------------------------
     def preparation(self) -> Callable[[], None]:
@@ -97,13 +97,13 @@ class WebhookViewSet(WebhookActions):
         """Send it nothing more until it is enabled; what waits for it is kept."""
         webhook = self.webhook(id, to_change=True)
         reason = _("by %(user)s") % {"user": request.user.get_username()}
-        return self.answer(representations.webhook(operations.pause(webhook, reason)))
+        return self.answer_webhook(operations.pause(webhook, reason))
 
     @action(detail=True, methods=["post"])
     def enable(self, request: Request, id: str) -> Response:
         """Send to it again, first what waited."""
         webhook = self.webhook(id, to_change=True)
-        return self.answer(representations.webhook(operations.resume(webhook)))
+        return self.answer_webhook(operations.resume(webhook))
 
     # --- what they share --------------------------------------------------------------------
     @sensitive_variables()
@@ -130,7 +130,7 @@ class WebhookViewSet(WebhookActions):
         webhook = self.webhook(id, to_change=True, lock=True)
         self._set(webhook, self._changes(webhook), resolve=False)
         operations.save_webhook(webhook)
-        return self.answer(representations.webhook(webhook))
+        return self.answer_webhook(webhook)
 
     def _changes(self, webhook: Webhook) -> dict[str, Any]:
         partial = self.action == "partial_update"
