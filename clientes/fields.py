@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.db import models
 
+from webhooks import events
+
 from . import documents, phones
 
 
@@ -106,7 +108,10 @@ class DocumentField(NormalizedField):
 
 
 class CheckedJSONField(models.JSONField):
-    """JSON whose validators hold at every `save()` too: an event tells it as it is stored."""
+    """JSON whose validators hold at every `save()` too, stored as an event tells it: 1.0 as 1, what
+    no receiver reads exactly as text."""
+
+    stored_on_instance = True  # see webhooks/rows.py
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         value = super().pre_save(model_instance, add)
@@ -117,4 +122,7 @@ class CheckedJSONField(models.JSONField):
             # Not `run_validators()`, which lets "" pass where a list is due.
             for validate in self.validators:
                 validate(value)
+            # The instance shall read as the row does.
+            value = events.exact_json(value)
+            setattr(model_instance, self.attname, value)
         return value

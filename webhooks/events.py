@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -71,6 +72,7 @@ __all__ = [
     "decimal",
     "declare",
     "emit",
+    "exact_json",
     "instant",
     "integer",
     "moment",
@@ -164,3 +166,13 @@ def check_json(value: Any) -> None:
     :raises NotExact: (a ValueError) it cannot be told exactly; the message says what and where.
     """
     _dumps(value)
+
+
+def exact_json(value: Any) -> Any:
+    """The value as an event tells it: 1.0 is 1, and a number that receivers would round is text.
+
+    For fields that keep what users enter as JSON, so that what is stored is what is told.
+
+    :raises NotExact: as `check_json`.
+    """
+    return json.loads(_dumps(value))

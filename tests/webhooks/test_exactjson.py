@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import json
 import math
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from django.utils.functional import SimpleLazyObject, lazystr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from webhooks import events
 from webhooks.exactjson import MAX_DEPTH, MAX_SAFE_INTEGER, NotExact, dumps, javascript_number
 
 # One text per line in, one answer per line out. Split on the byte 0x0A alone: Node's `readline`
@@ -134,6 +136,17 @@ def test_keys_that_only_look_like_integers_are_kept(
 ) -> None:
     text = dumps({"a": 1, key: 2})
     assert javascript(text) == text
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_what_is_kept_to_be_told_is_told_as_it_was_kept(value: Any) -> None:
+    try:
+        kept = events.exact_json(value)
+    except NotExact:
+        return
+    assert dumps(kept) == dumps(value)
+    assert json.dumps(events.exact_json(kept)) == json.dumps(kept)
 
 
 # --- One example of each rule -----------------------------------------------------------------
