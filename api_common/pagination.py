@@ -15,7 +15,18 @@ from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import DateTimeField, F, Model, Q, QuerySet
+from django.db.models import (
+    Case,
+    Choices,
+    DateTimeField,
+    F,
+    IntegerField,
+    Model,
+    Q,
+    QuerySet,
+    Value,
+    When,
+)
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +74,28 @@ class Cursor:
         return cls(value, pk, bool(backwards), ordering)
 
 
+@dataclass(frozen=True)
+class Ranked:
+    """An order by the place that a column's value has among its choices, as they are declared: of a
+    priority, say, whose words in the alphabet mean nothing."""
+
+    column: str
+    choices: type[Choices]
+    name = "_rank"
+
+    def annotate(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        places = [
+            When(**{self.column: value}, then=Value(place))
+            for place, value in enumerate(self.choices.values)
+        ]
+        rank = Case(*places, default=Value(len(places)), output_field=IntegerField())
+        ranked: QuerySet[Any] = queryset.annotate(**{self.name: rank})
+        return ranked
+
+
 def _field(model: type[Model], name: str) -> Any:
+    if name == Ranked.name:
+        return IntegerField()
     return model._meta.pk if name == "pk" else model._meta.get_field(name)
 
 
@@ -86,19 +118,24 @@ class KeysetPagination:
     """`?cursor=…&pageSize=50&ordering=-createdAt` → `{"results": […], "next": …, "previous": …}`.
 
     :param orderings: which names may be ordered by, and the fields they mean:
-        `{"createdAt": "created_at"}`; the first of them, descending, is the default.
+        `{"createdAt": "created_at", "prioridade": Ranked(…)}`; the first of them, descending, is
+        the default.
     :raises Problem: a parameter is not valid.
     """
 
-    def __init__(self, request: Request, orderings: Mapping[str, str]) -> None:
+    def __init__(self, request: Request, orderings: Mapping[str, str | Ranked]) -> None:
         self.request = request
         self.size = self._size(request)
         self.ordering = self._ordering(request, list(orderings))
-        self.field = orderings[self.ordering.removeprefix("-")]
+        chosen = orderings[self.ordering.removeprefix("-")]
+        self.ranked = chosen if isinstance(chosen, Ranked) else None
+        self.field = chosen.name if isinstance(chosen, Ranked) else chosen
         self.descending = self.ordering.startswith("-")
 
     def page_of(self, queryset: QuerySet[Any]) -> list[Any]:
         """The rows of the page. One query."""
+        if self.ranked is not None:
+            queryset = self.ranked.annotate(queryset)
         cursor = self._cursor(self.request, queryset.model)
         backwards = cursor is not None and cursor.backwards
         rows = self._in_order(queryset, backwards)

@@ -22,7 +22,7 @@ from . import etags, filters, idempotency, problems, request_bodies
 from .authentication import BearerAuthentication, SessionAuthentication
 from .describe import Json, Named, Operation, Text
 from .openapi import AutoSchema
-from .pagination import KeysetPagination
+from .pagination import KeysetPagination, Ranked
 from .parsers import JSONParser
 from .permissions import RequiredPermissions
 from .throttles import UserThrottle
@@ -184,7 +184,7 @@ class ApiViewSet(ViewSetMixin, ApiView):
     action_permissions: Mapping[str, Sequence[str]] = {}
     """What each action takes. One that is not here is refused to everybody."""
     action_scopes: Mapping[str, str] = {}
-    orderings: Mapping[str, str] = {"id": "pk"}
+    orderings: Mapping[str, str | Ranked] = {"id": "pk"}
     """What a list may be ordered by, and the field it means; the first, descending, by default."""
 
     def required_permissions(self) -> Sequence[str]:
@@ -201,7 +201,7 @@ class ApiViewSet(ViewSetMixin, ApiView):
         represent: Callable[[Any], Any],
         *,
         filterset: type[filters.FilterSet] | None = None,
-        orderings: Mapping[str, str] | None = None,
+        orderings: Mapping[str, str | Ranked] | None = None,
         others: Sequence[str] = (),
     ) -> Response:
         """A page of the rows, filtered and ordered as the request asks.

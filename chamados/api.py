@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from api_common import fields, filters
 from api_common.describe import Named, Operation, object_of, page_of
+from api_common.pagination import Ranked
 from api_common.problems import Problem, django_problem, drf_errors
 from crm_common.api import (
     PublicId,
@@ -101,8 +102,8 @@ class ChamadoViewSet(RecordViewSet):
     orderings = {
         **RecordViewSet.orderings,
         "dataResolucao": "data_resolucao",
-        "prioridade": "prioridade",
-        "status": "status",
+        "prioridade": Ranked("prioridade", Chamado.Prioridade),
+        "status": Ranked("status", Chamado.Status),
         "titulo": "titulo",
     }
     action_permissions = {

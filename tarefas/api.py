@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from api_common import fields, filters
 from api_common.describe import Operation
+from api_common.pagination import Ranked
 from crm_common.api import (
     PublicId,
     PublicIdFilter,
@@ -77,8 +78,8 @@ class TarefaViewSet(RecordViewSet):
     orderings = {
         **RecordViewSet.orderings,
         "dataVencimento": "data_vencimento",
-        "prioridade": "prioridade",
-        "status": "status",
+        "prioridade": Ranked("prioridade", Tarefa.Prioridade),
+        "status": Ranked("status", Tarefa.Status),
         "titulo": "titulo",
     }
     action_permissions = {"concluir": ["tarefas.change_tarefa"]}
