@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, cast
 
@@ -14,7 +15,17 @@ from . import moments
 MOST_UNKNOWN = 20  # keys that an answer names
 
 
-class Text(serializers.CharField):
+class Field(serializers.Field):  # type: ignore[type-arg]
+    """The base of all."""
+
+    # DRF's Portuguese for “may not be null” says that it may.
+    default_error_messages = {
+        "required": _("This is needed."),
+        "null": _("Give a value: this may not be null."),
+    }
+
+
+class Text(Field, serializers.CharField):
     """A text; with `allow_null`, null is the empty one."""
 
     default_error_messages = {"invalid": _("Give a text.")}
@@ -26,14 +37,15 @@ class Text(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return super().to_internal_value(data)
+        text: str = super().to_internal_value(data)
+        return text
 
     def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
         empty, value = super().validate_empty_values(data)
         return empty, "" if empty and data is None else value
 
 
-class Choice(serializers.Field):  # type: ignore[type-arg]
+class Choice(Field):
     """One of some words."""
 
     default_error_messages = {
@@ -53,7 +65,7 @@ class Choice(serializers.Field):  # type: ignore[type-arg]
         return str(data)
 
 
-class Boolean(serializers.Field):  # type: ignore[type-arg]
+class Boolean(Field):
     """true or false, not what looks like it."""
 
     default_error_messages = {"invalid": _("Give true or false.")}
@@ -64,7 +76,7 @@ class Boolean(serializers.Field):  # type: ignore[type-arg]
         return bool(data)
 
 
-class Moment(serializers.Field):  # type: ignore[type-arg]
+class Moment(Field):
     """A moment, ISO 8601 with its offset."""
 
     default_error_messages = {"invalid": _("Write a moment like 2024-01-01T10:00:00Z.")}
@@ -78,7 +90,7 @@ class Moment(serializers.Field):  # type: ignore[type-arg]
             raise serializers.ValidationError(str(error), code="invalid") from None
 
 
-class Number(serializers.Field):  # type: ignore[type-arg]
+class Number(Field):
     """A number, not a text that looks like one."""
 
     default_error_messages = {"invalid": _("Give a number.")}
@@ -89,22 +101,43 @@ class Number(serializers.Field):  # type: ignore[type-arg]
         return data
 
 
-class Json(serializers.Field):  # type: ignore[type-arg]
-    """Any JSON; what it may be, the model says."""
+class Json(Field):
+    """Any JSON; what it may be, the model says.
+
+    :param schema: what its JSON Schema adds to that of what is answered.
+    """
+
+    def __init__(self, *, schema: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        self.schema = schema or {}
+        super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
         return data
 
 
-class Body(serializers.Serializer):  # type: ignore[type-arg]
+class Body(Field, serializers.Serializer):  # type: ignore[type-arg]
     """An object that has these keys and no others.
 
     :cvar ignored: keys that may be there and are not looked at: what an answer says and a request
         cannot change, so that an answer can be sent back.
+    :cvar as_it_is: of these, the ones that somebody may hope to change by them: they must say what
+        `now()` does.
     """
 
     ignored: tuple[str, ...] = ()
-    default_error_messages = {"invalid": _("Give a JSON object.")}
+    as_it_is: tuple[str, ...] = ()
+    default_error_messages = {
+        "invalid": _("Give a JSON object."),
+        "fixed": _("This is not set here: leave it out, or send what it is now ({now})."),
+    }
+
+    def now(self, name: str) -> Any:
+        """What a key of `as_it_is` says of what is changed, or would of what is created."""
+        raise NotImplementedError
+
+    def validate_empty_values(self, data: Any) -> tuple[bool, Any]:
+        # null is no object, and is told so as any other value is.
+        return (False, data) if data is None else super().validate_empty_values(data)
 
     @sensitive_variables()
     def to_internal_value(self, data: Any) -> Any:
@@ -118,6 +151,10 @@ class Body(serializers.Serializer):  # type: ignore[type-arg]
         for name in data:
             if name not in known and name not in self.ignored and len(errors) < MOST_UNKNOWN:
                 errors[name[:100]] = [serializers.ErrorDetail(message, code="unknown")]
+        for name in self.as_it_is:
+            if name in data and data[name] != (now := self.now(name)):
+                message = self.error_messages["fixed"].format(now=json.dumps(now))
+                errors[name] = [serializers.ErrorDetail(message, code="fixed")]
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:

@@ -58,6 +58,7 @@ class ChamadoSerializer(RecordSerializer):
     model = Chamado
     record = ChamadoEventos.record
     kept = ("status",)
+    as_it_is = ("dataResolucao", "usuarioResolucao")
 
     titulo = fields.Text()
     descricao = fields.Text(required=False)

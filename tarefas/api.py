@@ -30,6 +30,7 @@ class TarefaSerializer(RecordSerializer):
     model = Tarefa
     record = TarefaEventos.record
     kept = ("status",)
+    as_it_is = ("dataConclusao",)
 
     titulo = fields.Text()
     descricao = fields.Text(required=False)

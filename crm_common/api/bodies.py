@@ -57,6 +57,9 @@ class RecordSerializer(fields.Body):
         super().__init__(*args, **kwargs)
         self.ignored = tuple(name for name in self.record if name not in self.fields)
 
+    def now(self, name: str) -> Any:
+        return None if self.instance is None else self.record[name].read(self.instance)
+
     @classmethod
     def represent(cls, instance: models.Model) -> dict[str, Any]:
         return {key: value.read(instance) for key, value in cls.record.items()}

@@ -248,6 +248,43 @@ def test_a_change_of_another_state_than_the_callers_is_refused(root: Caller) -> 
     assert Webhook.objects.get().name == "Outro"
 
 
+def test_a_change_of_what_is_masked_is_another_state(root: Caller) -> None:
+    path = root.post("webhooks/", WHOLE)["Location"]
+    tag = root.get(path)["ETag"]
+
+    def changed(secret: str) -> Any:
+        body = {"authentication": {**WHOLE["authentication"], "secret": secret}}
+        return root.patch(path, body, if_match=tag)
+
+    assert changed("one").status_code == 200
+    problem(changed("another"), "changed-meanwhile")
+    assert Webhook.objects.get().auth_secret.reveal() == "one"
+
+    current = root.get(path)["ETag"]
+    rotated = root.post(path + "rotate-secret/", {}, if_match=current)
+    assert rotated.status_code == 200 and rotated["ETag"] == root.get(path)["ETag"]
+    problem(root.post(path + "rotate-secret/", {}, if_match=current), "changed-meanwhile")
+    assert SigningKey.objects.count() == 2
+
+
+def test_a_status_is_changed_by_pausing_and_not_by_writing_it(root: Caller) -> None:
+    assert list(field_errors(root.post("webhooks/", {**BODY, "status": "paused"}))) == ["status"]
+    path = root.post("webhooks/", {**BODY, "status": "active"})["Location"]
+    answer = root.get(path).json()
+    assert list(field_errors(root.patch(path, {"status": "paused"}))) == ["status"]
+    assert root.put(path, answer).status_code == 200
+    root.post(path + "pause/")
+    assert list(field_errors(root.put(path, answer))) == ["status"]
+    assert root.patch(path, {"status": "paused", "name": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["secret", "algorithm"])
+def test_a_secret_that_is_written_is_led_to_its_rotation(root: Caller, name: str) -> None:
+    value = {"secret": SECRET, "algorithm": "ed25519"}[name]
+    errors = field_errors(root.patch(f"webhooks/{a_webhook().pk}/", {name: value}))
+    assert errors == {name: "A secret is changed by rotate-secret/."}
+
+
 def test_a_webhook_is_paused_enabled_and_deleted(root: Caller) -> None:
     path = root.post("webhooks/", BODY)["Location"]
     delivery = a_delivery(Webhook.objects.get(), status=Delivery.Status.PENDING)

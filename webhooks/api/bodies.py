@@ -46,7 +46,7 @@ def checked(body: BodyT) -> BodyT:
     return body
 
 
-class Texts(serializers.Field):  # type: ignore[type-arg]
+class Texts(fields.Field):
     """A list of texts."""
 
     def to_internal_value(self, data: Any) -> list[str]:
@@ -55,7 +55,7 @@ class Texts(serializers.Field):  # type: ignore[type-arg]
         return data
 
 
-class Numbers(serializers.Field):  # type: ignore[type-arg]
+class Numbers(fields.Field):
     """A list of numbers."""
 
     def to_internal_value(self, data: Any) -> list[float]:
@@ -66,7 +66,7 @@ class Numbers(serializers.Field):  # type: ignore[type-arg]
         return data
 
 
-class Names(serializers.Field):  # type: ignore[type-arg]
+class Names(fields.Field):
     """An object whose values are texts."""
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
@@ -75,7 +75,7 @@ class Names(serializers.Field):  # type: ignore[type-arg]
         return data
 
 
-class Object(serializers.Field):  # type: ignore[type-arg]
+class Object(fields.Field):
     """An object; what it may hold is looked at elsewhere."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -97,6 +97,8 @@ class WebhookBody(fields.Body):
     """A webhook as it is created or changed. Masks (••••••••) stand for what is stored."""
 
     ignored = ("id", "status", "statusReason", "createdAt", "updatedAt", "keys")
+    # pause/ and enable/ change it.
+    as_it_is = ("status",)
 
     name = fields.Text()
     url = fields.Text()
@@ -115,6 +117,9 @@ class WebhookBody(fields.Body):
     keepResponses = fields.Boolean(required=False, source="keep_responses")  # noqa: N815
     secret = fields.Text(required=False, allow_null=True, trim_whitespace=False)
     algorithm = fields.Choice(SigningKey.Algorithm.choices, required=False)
+
+    def now(self, name: str) -> Any:
+        return getattr(self.instance or Webhook(), name)
 
     @sensitive_variables()
     def values(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api_common import filters, idempotency
-from api_common.problems import Problem, django_problem
+from api_common.problems import FieldError, Problem, django_problem
 
 from .. import operations
 from ..context import acting
@@ -135,8 +135,9 @@ class WebhookViewSet(WebhookActions):
     def _changes(self, webhook: Webhook) -> dict[str, Any]:
         partial = self.action == "partial_update"
         values = checked(WebhookBody(webhook, data=self.request.data, partial=partial)).values()
-        if "secret" in values or "algorithm" in values:
-            raise Problem("invalid", _("A secret is changed by rotate-secret/."))
+        text = _("A secret is changed by rotate-secret/.")
+        if errors := [FieldError(name, text) for name in ("secret", "algorithm") if name in values]:
+            raise Problem("invalid", text, errors=errors)
         return values
 
     @sensitive_variables()
