@@ -108,7 +108,7 @@ class ChamadoViewSet(RecordViewSet):
         "titulo": "titulo",
     }
     action_permissions = {
-        "resolver": ["chamados.change_chamado"],
+        "resolver": ["chamados.view_chamado", "chamados.change_chamado"],
         "responder": ["chamados.view_chamado", "chamados.add_resposta"],
         "respostas": ["chamados.view_chamado", "chamados.view_resposta"],
     }

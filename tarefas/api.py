@@ -83,7 +83,7 @@ class TarefaViewSet(RecordViewSet):
         "status": Ranked("status", Tarefa.Status),
         "titulo": "titulo",
     }
-    action_permissions = {"concluir": ["tarefas.change_tarefa"]}
+    action_permissions = {"concluir": ["tarefas.view_tarefa", "tarefas.change_tarefa"]}
     descriptions = {
         "concluir": Operation(
             summary=_("Mark a task as done"),

@@ -6,20 +6,24 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django.db import models
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy
-from rest_framework import serializers
 
 from api_common import describe, fields
 from api_common.describe import Named
+from api_common.permissions import require
 from api_common.problems import Problem, drf_errors
 
 from .. import public_ids
 
+NEEDS = gettext_lazy("Naming another takes the permission `{permission}`.")
 
-class PublicId(serializers.Field):
+
+class PublicId(fields.Field):
     """`cliente_123`, of a row that exists; stands for the key in a foreign key's column.
 
-    Its source is the column: `PublicId("cliente", Tarefa, source="cliente_id")`.
+    Its source is the column: `PublicId("cliente", Tarefa, source="cliente_id")`. Whoever names
+    another row than is stored needs the permission to view such rows, lest they learn which exist.
     """
 
     default_error_messages = {
@@ -35,10 +39,26 @@ class PublicId(serializers.Field):
         pk = public_ids.pk_of(data, self.prefix) if isinstance(data, str) else None
         if pk is None:
             self.fail("invalid", prefix=self.prefix)
-        field = self.model._meta.get_field(self.source.removesuffix("_id"))
-        if not field.related_model._default_manager.filter(pk=pk).exists():
+        if pk == getattr(self.parent.instance, self.source, None):
+            return pk
+        require(self.context["request"], [self.permission])
+        if not self.related._default_manager.filter(pk=pk).exists():
             self.fail("does_not_exist", value=data)
         return pk
+
+    @property
+    def related(self) -> type[models.Model]:
+        field: Any = self.model._meta.get_field(self.source.removesuffix("_id"))
+        found: type[models.Model] = field.related_model
+        return found
+
+    @property
+    def permission(self) -> str:
+        return permission("view", self.related)
+
+
+def permission(verb: str, model: type[models.Model]) -> str:
+    return f"{model._meta.app_label}.{verb}_{model._meta.model_name}"
 
 
 class RecordSerializer(fields.Body):
@@ -75,24 +95,30 @@ class RecordSerializer(fields.Body):
 
     @classmethod
     def body_schema(cls, *, partial: bool = False) -> Named:
-        """JSON Schema of what is sent: as it is answered, and as long as the columns are."""
-        fields = cls().fields
+        """JSON Schema of what is sent: as it is answered, and as long as a form lets it be."""
+        own = cls().fields
         properties = {}
-        for name, field in fields.items():
+        for name, field in own.items():
             column = cls.model._meta.get_field(field.source)
             schema = dict(cls.record[name].schema)
             if field.allow_null:
                 schema = describe.nullable(schema)
-            if "maxLength" not in schema and column.get_internal_type() == "CharField":
-                schema["maxLength"] = column.max_length
+            if isinstance(field, fields.Text):
+                # Not the column's own: it may keep less of a text than people write.
+                most = getattr(column.formfield(), "max_length", None)
+                schema |= {} if most is None else {"maxLength": most}
+            if isinstance(field, fields.Json):
+                schema |= field.schema
+            if isinstance(field, PublicId):
+                schema["description"] = format_lazy(NEEDS, permission=field.permission)
             if field.required:
                 schema["minLength"] = 1
             if column.help_text:
-                schema["description"] = column.help_text
+                schema.setdefault("description", column.help_text)
             properties[name] = schema
         for name in cls().ignored:
             properties[name] = {**cls.record[name].schema, "readOnly": True}
-        optional = [n for n in properties if partial or n not in fields or not fields[n].required]
+        optional = [n for n in properties if partial or n not in own or not own[n].required]
         name = f"{cls.model.__name__}{'Patch' if partial else 'Body'}"
         return Named(name, describe.object_of(properties, optional=optional))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
-from django.db import connections, models, router
+from django.db import connections, router
 from django.db.models.deletion import Collector
 from django.http import Http404
 from django.utils.text import capfirst
@@ -21,7 +21,7 @@ from api_common.problems import django_problem
 from api_common.views import ApiViewSet
 
 from .. import public_ids
-from .bodies import RecordSerializer
+from .bodies import RecordSerializer, permission
 from .rules import clean
 
 SUMMARIES = {
@@ -56,8 +56,8 @@ class RecordViewSet(ApiViewSet):
             "partial_update": "change",
             "destroy": "delete",
         }
-        if (verb := verbs.get(self.action or "")) is not None:
-            return (permission(verb, self.model),)
+        if (needed := verbs.get(self.action or "")) is not None:
+            return tuple(permission(verb, self.model) for verb in needed)
         return super().required_permissions()
 
     # --- what it says of itself -------------------------------------------------------------
@@ -100,7 +100,7 @@ class RecordViewSet(ApiViewSet):
         return self.answer(self.serializer_class.represent(self.record(public_id)))
 
     def create(self, request: Request) -> Response:
-        serializer = self.serializer_class(data=request.data)
+        serializer = self.serializer_class(data=request.data, context={"request": request})
         instance = self.model(**serializer.checked())
         self.before_save(instance)
         self._save(instance, serializer)
@@ -156,7 +156,9 @@ class RecordViewSet(ApiViewSet):
 
     def _change(self, public_id: str, *, partial: bool) -> Response:
         instance = self.record(public_id, to_change=True)
-        serializer = self.serializer_class(instance, data=self.request.data, partial=partial)
+        serializer = self.serializer_class(
+            instance, data=self.request.data, partial=partial, context={"request": self.request}
+        )
         values = serializer.checked()
         for name, value in values.items():
             setattr(instance, name, value)
@@ -177,7 +179,3 @@ class RecordViewSet(ApiViewSet):
             instance.save(**({} if changed is None else {"update_fields": list(changed)}))
         except ValidationError as error:
             raise django_problem(error, serializer.names) from error
-
-
-def permission(verb: str, model: type[models.Model]) -> str:
-    return f"{model._meta.app_label}.{verb}_{model._meta.model_name}"

@@ -266,6 +266,7 @@ def test_a_condition_that_is_not_understood_sends_nothing(
         ("GET", "deliveries/x/attempts/", "view_delivery"),
         ("POST", "deliveries/x/replay/", "replay_delivery"),
         ("POST", "deliveries/replay/", "replay_delivery"),
+        ("POST", "deliveries/replay/", "view_webhook"),
     ],
 )
 def test_each_request_takes_its_own_permission(

@@ -63,7 +63,12 @@ class DeliveryViewSet(ApiViewSet):
         "retrieve": ["webhooks.view_delivery"],
         "attempts": ["webhooks.view_delivery"],
         "replay": ["webhooks.view_delivery", "webhooks.replay_delivery"],
-        "replay_many": ["webhooks.view_delivery", "webhooks.replay_delivery"],
+        # Which webhooks there are, and their names, is told too.
+        "replay_many": [
+            "webhooks.view_delivery",
+            "webhooks.view_webhook",
+            "webhooks.replay_delivery",
+        ],
     }
     action_scopes = {"replay": "replay", "replay_many": "replay"}
     not_atomic = ("replay", "replay_many")

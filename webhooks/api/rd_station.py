@@ -10,7 +10,7 @@ as soon as an app tells it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -87,11 +87,16 @@ class _View(ApiView):
     tag = "RD Station"
     # Vetting an address asks name servers: not while a transaction holds locks.
     not_atomic = ("post", "put", "delete")
-    verbs: Mapping[str, str] = {"get": "view", "post": "add", "put": "change", "delete": "delete"}
+    verbs: Mapping[str, Sequence[str]] = {
+        "get": ["view"],
+        "post": ["add"],
+        "put": ["view", "change"],  # what is changed is answered whole
+        "delete": ["delete"],
+    }
 
     def required_permissions(self) -> list[str]:
-        verb = self.verbs.get(str(self.request.method).lower(), "view")
-        return [f"webhooks.{verb}_webhook"]
+        verbs = self.verbs.get(str(self.request.method).lower(), ["view"])
+        return [f"webhooks.{verb}_webhook" for verb in verbs]
 
     def get_exception_handler(self) -> Callable[..., Response]:
         return handle

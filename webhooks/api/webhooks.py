@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from api_common import filters, idempotency
 from api_common.problems import FieldError, Problem, django_problem
 
-from .. import operations
+from .. import formats, operations
 from ..context import acting
 from ..models import Webhook
 from . import descriptions, representations, schemas
@@ -25,9 +25,17 @@ from .webhook_actions import WebhookActions
 
 
 class WebhookFilters(filters.FilterSet):
-    q = filters.TextFilter("name", lookup_expr="icontains")
+    q = filters.TextFilter(
+        "name", lookup_expr="icontains", help_text=gettext_lazy("Found in the name.")
+    )
     status = filters.ChoicesFilter("status", choices=Webhook.Status.choices)
-    format = filters.TextFilter("format")
+    format = filters.ChoicesFilter(
+        "format", choices=[(format.name, format.label) for format in formats.all_formats()]
+    )
+
+
+# What is changed is answered as it is then.
+_CHANGING = ["webhooks.view_webhook", "webhooks.change_webhook"]
 
 
 class WebhookViewSet(WebhookActions):
@@ -41,11 +49,11 @@ class WebhookViewSet(WebhookActions):
         "list": ["webhooks.view_webhook"],
         "retrieve": ["webhooks.view_webhook"],
         "create": ["webhooks.add_webhook"],
-        "update": ["webhooks.change_webhook"],
-        "partial_update": ["webhooks.change_webhook"],
+        "update": _CHANGING,
+        "partial_update": _CHANGING,
         "destroy": ["webhooks.delete_webhook"],
-        "pause": ["webhooks.change_webhook"],
-        "enable": ["webhooks.change_webhook"],
+        "pause": _CHANGING,
+        "enable": _CHANGING,
         **WebhookActions.action_permissions,
     }
     action_scopes = {"test": "test", "recover": "recover"}
