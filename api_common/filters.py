@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework.request import Request
 
 from . import moments, pagination
+from .problem_kinds import Text
 from .problems import FieldError, Problem
 
 
@@ -33,10 +34,31 @@ class MomentField(forms.CharField):
             raise ValidationError(str(error), code="invalid") from error
 
 
-class MomentFilter(django_filters.Filter):
+class Filter(django_filters.Filter):
+    """The base of all.
+
+    :cvar help_text: what it finds, for the OpenAPI document, where a filter says nothing better.
+    """
+
+    help_text: Text = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("help_text", self.help_text)
+        super().__init__(*args, **kwargs)
+
+
+class MomentFilter(Filter):
     """A moment, ISO 8601 with its offset."""
 
     field_class = MomentField
+    bounds = {
+        "gte": gettext_lazy("At this moment or later."),
+        "lt": gettext_lazy("Before this moment."),
+    }
+
+    def __init__(self, field_name: str, *, lookup_expr: str, **kwargs: Any) -> None:
+        kwargs.setdefault("help_text", self.bounds[lookup_expr])
+        super().__init__(field_name, lookup_expr=lookup_expr, **kwargs)
 
 
 class ChoicesField(forms.CharField):
@@ -61,10 +83,11 @@ class ChoicesField(forms.CharField):
         return found
 
 
-class ChoicesFilter(django_filters.Filter):
+class ChoicesFilter(Filter):
     """`?status=ABERTO,EM_ANDAMENTO`."""
 
     field_class = ChoicesField
+    help_text = gettext_lazy("One of these, or several, separated by commas.")
 
     def __init__(self, field_name: str, *, choices: Any, **kwargs: Any) -> None:
         kwargs.setdefault("lookup_expr", "in")
@@ -81,13 +104,53 @@ class BooleanField(forms.CharField):
         return bool(text == "true")
 
 
-class BooleanFilter(django_filters.Filter):
+class BooleanFilter(Filter):
     """`true` or `false`, in these words."""
 
     field_class = BooleanField
 
 
-class TextFilter(django_filters.CharFilter):
+class IdField(forms.CharField):
+    def __init__(self, *, read: Callable[[str], Any], **kwargs: Any) -> None:
+        self.read = read
+        super().__init__(**kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        if value is None:
+            return None
+        text: Any = super().to_python(value)
+        id = self.read(text)
+        if id is None:
+            raise ValidationError(
+                _("“%(value)s” is no id of this kind."),
+                code="invalid",
+                params={"value": text[:40]},
+            )
+        return id
+
+
+class IdFilter(Filter):
+    """An id as it is answered.
+
+    :param read: what a text names in the column; None: nothing, it is none.
+    :param schema: JSON Schema of such ids.
+    """
+
+    field_class = IdField
+
+    def __init__(
+        self,
+        field_name: str,
+        *,
+        read: Callable[[str], Any],
+        schema: dict[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        self.schema = schema
+        super().__init__(field_name, read=read, **kwargs)
+
+
+class TextFilter(Filter, django_filters.CharFilter):
     """Any text, of a bounded length."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -54,6 +54,8 @@ def of_filter(name: str, filter: Any) -> Json:
         case filters.ChoicesFilter():
             schema = {"type": "array", "items": {"enum": list(dict(filter.extra["choices"]))}}
             parameter |= {"style": "form", "explode": False}
+        case filters.IdFilter():
+            schema = filter.schema
         case filters.BooleanFilter():
             schema = {"type": "boolean"}
         case _:

@@ -22,6 +22,7 @@ from crm_common.api import (
     RecordViewSet,
     SearchFilter,
 )
+from crm_common.validators import MAX_TEXT_LENGTH
 from webhooks import events
 
 from .eventos import ChamadoEventos, RespostaEventos
@@ -92,6 +93,12 @@ class RespostaSerializer(fields.Body):
         return Named("Resposta", object_of(properties))
 
     @classmethod
+    def body_schema(cls) -> Named:
+        """JSON Schema of what is sent."""
+        mensagem = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT_LENGTH}
+        return Named("RespostaBody", object_of({"mensagem": mensagem}))
+
+    @classmethod
     def represent(cls, resposta: Any) -> dict[str, Any]:
         return {key: value.read(resposta) for key, value in cls.record.items()}
 
@@ -124,7 +131,7 @@ class ChamadoViewSet(RecordViewSet):
         "responder": Operation(
             summary=_("Reply to a ticket"),
             description=_("In the caller's name."),
-            body=Named("RespostaBody", object_of({"mensagem": {"type": "string", "minLength": 1}})),
+            body=RespostaSerializer.body_schema(),
             answer=RespostaSerializer.answer_schema(),
             status=201,
             changes=True,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework import serializers
@@ -22,9 +24,22 @@ from webhooks import events
 
 from .eventos import ClienteEventos
 from .models import Cliente
+from .validators import MAX_CUSTOM_FIELDS_BYTES, MAX_TAG_LENGTH, MAX_TAGS
 
 MAX_BATCH = 1_000
 MIN_DIGITS = 4
+# What the schema of the answers leaves open.
+TAGS: dict[str, Any] = {
+    "maxItems": MAX_TAGS,
+    "uniqueItems": True,
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_TAG_LENGTH},
+}
+CUSTOM_FIELDS: dict[str, Any] = {
+    "description": format_lazy(
+        gettext_lazy("Any JSON object, of at most {most} bytes as JSON."),
+        most=MAX_CUSTOM_FIELDS_BYTES,
+    )
+}
 
 
 class ClienteSerializer(RecordSerializer):
@@ -37,14 +52,18 @@ class ClienteSerializer(RecordSerializer):
     documento = fields.Text(required=False, allow_null=True)
     empresa = fields.Text(required=False, allow_null=True)
     origem = fields.Text(required=False, allow_null=True)
-    etiquetas = fields.Json(required=False)
+    etiquetas = fields.Json(required=False, schema=TAGS)
     naoPerturbe = fields.Boolean(required=False, source="nao_perturbe")  # noqa: N815
-    camposPersonalizados = fields.Json(required=False, source="campos_personalizados")  # noqa: N815
+    camposPersonalizados = fields.Json(  # noqa: N815
+        required=False, source="campos_personalizados", schema=CUSTOM_FIELDS
+    )
     observacoes = fields.Text(required=False, allow_null=True)
 
 
 class NormalizedFilter(filters.TextFilter):
     """A telephone or document, in any of the ways in which people write it."""
+
+    help_text = gettext_lazy("In any of the ways in which people write it.")
 
     def filter(self, qs: Any, value: str) -> Any:
         if not value:
@@ -59,6 +78,10 @@ class NormalizedFilter(filters.TextFilter):
 class ClienteSearch(SearchFilter):
     """Words, or a telephone or document as people write it."""
 
+    help_text = gettext_lazy(
+        "Words, all of which are found in its name, e-mail or company; or a telephone or document."
+    )
+
     def filter(self, qs: QuerySet[Cliente], value: str) -> QuerySet[Cliente]:
         found = super().filter(qs, value)
         number = re.sub(r"[\s().+\-/]", "", value).upper()
@@ -71,11 +94,17 @@ class ClienteSearch(SearchFilter):
 
 class ClienteFilters(RecordFilters):
     q = ClienteSearch("nome", "email", "empresa")
-    email = filters.TextFilter("email", lookup_expr="iexact")
+    email = filters.TextFilter(
+        "email", lookup_expr="iexact", help_text=gettext_lazy("In any letter case.")
+    )
     telefone = NormalizedFilter("telefone")
     documento = NormalizedFilter("documento")
-    origem = filters.TextFilter("origem", lookup_expr="iexact")
-    naoPerturbe = filters.BooleanFilter("nao_perturbe")  # noqa: N815
+    origem = filters.TextFilter(
+        "origem", lookup_expr="iexact", help_text=gettext_lazy("In any letter case.")
+    )
+    naoPerturbe = filters.BooleanFilter(  # noqa: N815
+        "nao_perturbe", help_text=gettext_lazy("Whether the client asked not to be contacted.")
+    )
 
 
 class Batch(fields.Body):
@@ -104,7 +133,13 @@ class ClienteViewSet(RecordViewSet):
     descriptions = {
         "lote": Operation(
             summary=gettext_lazy("Create up to 1,000 clients"),
-            description=gettext_lazy("All or none, in one transaction, each with its event."),
+            description=format_lazy(
+                gettext_lazy(
+                    "All or none, in one transaction, each with its event. As every request, "
+                    "it has at most {most} bytes."
+                ),
+                most=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            ),
             body=object_of({"clientes": _list_of(ClienteSerializer.body_schema())}),
             answer=object_of({"clientes": _list_of(ClienteSerializer.answer_schema())}),
             status=201,

@@ -30,3 +30,8 @@ def pk_of(text: str, prefix: str) -> int | None:
         case (found, pk) if found == prefix:
             return pk
     return None
+
+
+def schema(prefix: str) -> dict[str, str]:
+    """JSON Schema of the public ids of that prefix."""
+    return {"type": "string", "pattern": f"^{prefix}_[1-9][0-9]{{0,18}}$"}

@@ -50,6 +50,8 @@ class TarefaSerializer(RecordSerializer):
 class OverdueFilter(filters.BooleanFilter):
     """`?vencidas=true`: still to be done though due before now."""
 
+    help_text = _("Whether it is still to be done though it was due before now.")
+
     def filter(self, qs: Any, value: bool | None) -> Any:
         if value is None:
             return qs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from api_common import filters
 
@@ -20,22 +22,25 @@ class RecordFilters(filters.FilterSet):
     updatedUntil = filters.MomentFilter("updated_at", lookup_expr="lt")  # noqa: N815
 
 
-class PublicIdFilter(filters.TextFilter):
+class PublicIdFilter(filters.IdFilter):
     """`?clienteId=cliente_123`."""
 
     def __init__(self, field_name: str, *, prefix: str, **kwargs: Any) -> None:
-        self.prefix = prefix
-        super().__init__(field_name, **kwargs)
-
-    def filter(self, qs: Any, value: str) -> Any:
-        if not value:
-            return qs
-        pk = public_ids.pk_of(value, self.prefix)
-        return qs.none() if pk is None else qs.filter(**{self.field_name: pk})
+        kwargs.setdefault(
+            "help_text", format_lazy(gettext_lazy("An id like {prefix}_123."), prefix=prefix)
+        )
+        super().__init__(
+            field_name,
+            read=lambda text: public_ids.pk_of(text, prefix),
+            schema=public_ids.schema(prefix),
+            **kwargs,
+        )
 
 
 class SearchFilter(filters.TextFilter):
     """`?q=silva`: found in any of some columns, in any letter case."""
+
+    help_text = gettext_lazy("Words, all of which are found in it, in any letter case.")
 
     def __init__(self, *columns: str, **kwargs: Any) -> None:
         self.columns = columns

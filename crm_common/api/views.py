@@ -49,12 +49,13 @@ class RecordViewSet(ApiViewSet):
 
     def required_permissions(self) -> Any:
         verbs = {
-            "list": "view",
-            "retrieve": "view",
-            "create": "add",
-            "update": "change",
-            "partial_update": "change",
-            "destroy": "delete",
+            "list": ("view",),
+            "retrieve": ("view",),
+            "create": ("add",),
+            # What is changed is answered whole.
+            "update": ("view", "change"),
+            "partial_update": ("view", "change"),
+            "destroy": ("delete",),
         }
         if (needed := verbs.get(self.action or "")) is not None:
             return tuple(permission(verb, self.model) for verb in needed)
@@ -67,8 +68,7 @@ class RecordViewSet(ApiViewSet):
 
     def path_parameters(self) -> Mapping[str, Json]:
         prefix = self.model.PUBLIC_PREFIX
-        schema = {"type": "string", "pattern": f"^{prefix}_[1-9][0-9]{{0,18}}$"}
-        return {"public_id": {**schema, "examples": [f"{prefix}_123"]}}
+        return {"public_id": {**public_ids.schema(prefix), "examples": [f"{prefix}_123"]}}
 
     def described(self, action: str) -> Operation | None:
         if action in self.descriptions:

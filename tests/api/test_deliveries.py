@@ -125,11 +125,16 @@ def test_deliveries_are_found_by_webhook_event_type_and_status(root: Caller) -> 
     one, two = f"delivery_{first.pk}", f"delivery_{second.pk}"
     assert found("") == [two, one]
     assert found(f"webhookId={erp.pk}") == [one]
-    assert found("webhookId=x") == found("eventId=x") == []
     assert found(f"eventId={second.event.public_id}") == [two]
     assert found("eventType=tarefa.*") == found("subject=tarefa_1") == [two]
     assert found("status=failed") == [one]
     assert found(f"createdSince={instant(ago(days=1))}") == [two]
+
+
+@pytest.mark.parametrize("query", ["webhookId=x", "webhookId=", "eventId=evt_x", "status=nada"])
+def test_a_filter_that_names_nothing_is_refused(root: Caller, query: str) -> None:
+    [error] = problem(root.get(f"deliveries/?{query}"), "invalid")["errors"]
+    assert (error["in"], error["field"]) == ("query", query.partition("=")[0])
 
 
 def test_attempts_show_bodies_and_a_receivers_words_only_when_asked_by_who_may(

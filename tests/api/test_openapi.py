@@ -6,8 +6,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from django.conf import settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from crm_common.validators import MAX_TEXT_LENGTH
 from tests.api.conftest import Caller
 from webhooks import catalog, exactjson, signing
 
@@ -87,6 +89,33 @@ def test_headers_of_the_protocol_are_documented(document: dict[str, Any]) -> Non
     assert "412" in kept["cliente_destroy"]["responses"]
     assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
     assert document["components"]["securitySchemes"]["session"]["in"] == "cookie"
+
+
+def test_every_filter_says_what_it_finds(document: dict[str, Any]) -> None:
+    for name, operation in operations(document).items():
+        for each in operation.get("parameters", []):
+            if each.get("in") == "query":
+                assert each.get("description"), (name, each["name"])
+
+
+def test_what_may_be_sent_is_as_long_as_the_api_takes(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    client = schemas["ClienteBody"]["properties"]
+    assert client["nome"]["maxLength"] == 200
+    assert client["observacoes"]["maxLength"] == MAX_TEXT_LENGTH
+    # Kept without their punctuation, in whatever spelling they come.
+    assert not {"maxLength"} & (client["documento"].keys() | client["telefone"].keys())
+    assert client["etiquetas"]["maxItems"] == 20
+    assert client["etiquetas"]["items"]["maxLength"] == 50
+    assert "10000" in client["camposPersonalizados"]["description"]
+    for name in ("TarefaBody", "ChamadoPatch"):
+        assert schemas[name]["properties"]["descricao"]["maxLength"] == MAX_TEXT_LENGTH
+    assert schemas["RespostaBody"]["properties"]["mensagem"]["maxLength"] == MAX_TEXT_LENGTH
+    assert schemas["DepartamentoBody"]["properties"]["descricao"]["maxLength"] == 500
+    task = schemas["TarefaBody"]["properties"]
+    assert "`auth.view_user`" in task["responsavelId"]["description"]
+    batch = operations(document)["cliente_lote"]["description"]
+    assert str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) in batch
 
 
 def test_it_speaks_the_callers_language(anyone: Caller, document: dict[str, Any]) -> None:

@@ -315,6 +315,9 @@ def test_the_list_filters_and_searches(root: Caller) -> None:
     assert names("status=paused") == ["Site"]
     assert names("q=er") == ["ERP"]
     assert names("format=standard-webhooks") == []
+    assert names("format=sistema-crm,twenty&ordering=name") == ["ERP", "Site"]
+    [error] = problem(root.get("webhooks/?format=foo"), "invalid")["errors"]
+    assert "standard-webhooks" in error["detail"]
 
 
 REQUESTS = [

@@ -23,29 +23,27 @@ from ..context import acting
 from ..models import Delivery
 from . import descriptions, lookups, representations, schemas
 from .bodies import ReplayBody, checked
-from .events import PatternFilter, record_view
+from .events import SUBJECT, PatternFilter, record_view
 from .webhook_actions import Stopwatch
 
 MAX_IDS = 1_000
 
 
-class WebhookFilter(filters.TextFilter):
-    def filter(self, qs: Any, value: str) -> Any:
-        id = lookups.webhook_id(value) if value else None
-        return qs if not value else qs.none() if id is None else qs.filter(webhook=id)
-
-
-class EventFilter(filters.TextFilter):
-    def filter(self, qs: Any, value: str) -> Any:
-        id = lookups.event_id(value) if value else None
-        return qs if not value else qs.none() if id is None else qs.filter(event=id)
-
-
 class DeliveryFilters(filters.FilterSet):
-    webhookId = WebhookFilter("webhook")  # noqa: N815
-    eventId = EventFilter("event")  # noqa: N815
+    webhookId = filters.IdFilter(  # noqa: N815
+        "webhook",
+        read=lookups.webhook_id,
+        schema=schemas.UUID,
+        help_text=gettext_lazy("To this webhook, by its id."),
+    )
+    eventId = filters.IdFilter(  # noqa: N815
+        "event",
+        read=lookups.event_id,
+        schema=schemas.EVENT_ID,
+        help_text=gettext_lazy("Of this event, by its id, such as evt_…."),
+    )
     eventType = PatternFilter("event__type")  # noqa: N815
-    subject = filters.TextFilter("event__subject")
+    subject = filters.TextFilter("event__subject", help_text=SUBJECT)
     status = filters.ChoicesFilter("status", choices=Delivery.Status.choices)
     createdSince = filters.MomentFilter("created_at", lookup_expr="gte")  # noqa: N815
     createdUntil = filters.MomentFilter("created_at", lookup_expr="lt")  # noqa: N815

@@ -25,6 +25,8 @@ from . import descriptions, lookups, representations, schemas
 class PatternFilter(filters.TextFilter):
     """`?type=cliente.criado`, or a pattern such as `cliente.*`."""
 
+    help_text = gettext_lazy("A type of event, or a pattern such as “cliente.*”.")
+
     def filter(self, qs: Any, value: str) -> Any:
         if not value:
             return qs
@@ -35,12 +37,17 @@ class PatternFilter(filters.TextFilter):
         return qs.filter(**{f"{name}__in": names})
 
 
+SUBJECT = gettext_lazy("What it is about, by its id, such as cliente_123.")
+
+
 class EventFilters(filters.FilterSet):
     type = PatternFilter("type")
-    subject = filters.TextFilter("subject")
-    dataSubject = filters.TextFilter("data_subject")  # noqa: N815
+    subject = filters.TextFilter("subject", help_text=SUBJECT)
+    dataSubject = filters.TextFilter(  # noqa: N815
+        "data_subject", help_text=gettext_lazy("Whose personal data it tells, such as cliente_123.")
+    )
     origin = filters.ChoicesFilter("origin", choices=Event.Origin.choices)
-    actor = filters.TextFilter("actor")
+    actor = filters.TextFilter("actor", help_text=gettext_lazy("Who did it, such as usuario_7."))
     occurredSince = filters.MomentFilter("occurred_at", lookup_expr="gte")  # noqa: N815
     occurredUntil = filters.MomentFilter("occurred_at", lookup_expr="lt")  # noqa: N815
 
