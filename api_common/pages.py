@@ -120,9 +120,10 @@ def bad_request(request: HttpRequest, exception: Exception) -> Any:
 
 def _leads_somewhere(path: str) -> bool:
     try:
-        return resolve(path).url_name != "api-nothing"
+        view = resolve(path).func
     except Resolver404:
         return False
+    return not issubclass(getattr(view, "cls", object), NothingHere)
 
 
 def _represent(kind: Kind) -> dict[str, Any]:

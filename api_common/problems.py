@@ -47,6 +47,10 @@ _BY_STATUS = {
 }
 
 
+# Codes by which a model refuses not what was sent, but to do it in the state that it is in.
+_OF_THE_STATE = {"invalid_transition", "closed"}
+
+
 @dataclass(frozen=True)
 class FieldError:
     """What is wrong with one value of the request."""
@@ -223,7 +227,7 @@ def django_problem(
     :param path: where in the body the values stand, such as `clientes[3]`.
     """
     errors = list(django_field_errors(error, names, path, place))
-    code = "conflict" if any(each.code == "invalid_transition" for each in errors) else "invalid"
+    code = "conflict" if any(each.code in _OF_THE_STATE for each in errors) else "invalid"
     detail = errors[0].detail if code == "conflict" else None
     return Problem(code, detail, errors=errors)
 

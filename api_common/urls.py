@@ -11,5 +11,5 @@ urlpatterns = [
     path("docs/redoc/", Redoc.as_view(), name="api-redoc"),
     path("problems/", ProblemKinds.as_view(), name="api-problems"),
     path("problems/<slug:code>/", ProblemKind.as_view(), name="api-problem"),
-    re_path(r"^.*$", NothingHere.as_view(), name="api-nothing"),
+    re_path(r"^.*$", NothingHere.as_view()),
 ]

@@ -60,6 +60,7 @@ class Cliente(Record, events.TrackedModel):
                 fields=["documento"],
                 condition=~Q(documento=""),
                 name="cliente_documento_unique",
+                violation_error_code="unique",
                 violation_error_message=_("There is a client with this CPF or CNPJ already."),
             )
         ]

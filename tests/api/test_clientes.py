@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -125,8 +126,40 @@ def test_what_is_no_client_is_refused(root: Caller, body: object, where: str) ->
 
 def test_a_document_is_one_clients(root: Caller) -> None:
     make_cliente(documento="52998224725")
-    errors = field_errors(root.post("clientes/", WHOLE))
-    assert errors == {"documento": "There is a client with this CPF or CNPJ already."}
+    response = root.post("clientes/", WHOLE)
+    assert field_errors(response) == {
+        "documento": "There is a client with this CPF or CNPJ already."
+    }
+    [error] = response.json()["errors"]
+    [of_the_batch] = root.post("clientes/lote/", {"clientes": [WHOLE]}).json()["errors"]
+    assert error["code"] == of_the_batch["code"] == "unique"
+
+
+@pytest.mark.both_databases
+def test_numbers_in_custom_fields_are_answered_as_they_are_told(root: Caller) -> None:
+    body = """{"nome": "Ana", "camposPersonalizados": {"um": 1.0, "mil": 1e3, "zero": -0.0,
+        "grande": 9007199254740993, "enorme": 1.5e300, "meio": 0.5}}"""
+    told_as = {
+        "um": 1,
+        "mil": 1000,
+        "zero": 0,
+        "grande": "9007199254740993",
+        "enorme": "1.5e+300",
+        "meio": 0.5,
+    }
+    response = root.post("clientes/", body)
+    custom = response.json()["camposPersonalizados"]
+    assert json.dumps(custom) == json.dumps(told_as)
+    assert json.dumps(
+        json.loads(Event.objects.get().snapshot)["record"]["camposPersonalizados"]
+    ) == (json.dumps(told_as))
+    read = root.get(response["Location"])
+    assert read["ETag"] == response["ETag"] and read.json() == response.json()
+    forget()
+    batch = {"clientes": [json.loads(body)]}
+    [client] = root.post("clientes/lote/", batch).json()["clientes"]
+    assert client["camposPersonalizados"] == told_as
+    assert root.get(f"clientes/{client['id']}/").json() == client
 
 
 def test_a_client_is_deleted_and_that_is_told(root: Caller) -> None:

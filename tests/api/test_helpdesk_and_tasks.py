@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -114,7 +116,6 @@ def test_tasks_are_found_by_what_people_ask_for(root: Caller) -> None:
 
     assert found(f"clienteId={client.public_id}") == ["Ligar"]
     assert found(f"responsavelId=usuario_{done.responsavel_id}") == ["Pagar"]
-    assert found("clienteId=nada") == []
     assert found("status=CONCLUIDA") == ["Pagar"]
     assert found("status=PENDENTE,CONCLUIDA") == ["Pagar", "Ligar"]
     assert found("prioridade=ALTA") == ["Pagar"]
@@ -125,6 +126,54 @@ def test_tasks_are_found_by_what_people_ask_for(root: Caller) -> None:
     assert late.public_id == root.get("tarefas/?ordering=dataVencimento").json()["results"][0]["id"]
     [error] = problem(root.get("tarefas/?status=FEITA"), "invalid")["errors"]
     assert "PENDENTE" in error["detail"]
+    for query in ("clienteId=nada", "clienteId=usuario_1", "responsavelId="):
+        [error] = problem(root.get(f"tarefas/?{query}"), "invalid")["errors"]
+        assert error["field"] == query.partition("=")[0]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("ordering", "values"),
+    [
+        ("prioridade", ["BAIXA", "MEDIA", "ALTA", "URGENTE"]),
+        ("status", ["PENDENTE", "EM_ANDAMENTO", "CONCLUIDA", "CANCELADA"]),
+    ],
+)
+def test_what_has_a_rank_is_ordered_by_it_and_not_by_the_alphabet(
+    root: Caller, ordering: str, values: list[str]
+) -> None:
+    for value in sorted(values):
+        make_tarefa(**{ordering: value})
+    for sign, expected in (("", values), ("-", values[::-1])):
+        page = root.get(f"tarefas/?pageSize=3&ordering={sign}{ordering}").json()
+        rest = root.get(page["next"]).json()
+        assert [each[ordering] for each in page["results"] + rest["results"]] == expected
+        assert root.get(rest["previous"]).json()["results"] == page["results"]
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("pk", [1, 10**30])
+def test_a_cursor_of_a_rank_that_is_made_up_does_no_harm(root: Caller, pk: int) -> None:
+    for value in (0, 10**30, "x", None):
+        plain = json.dumps([value, pk, 0, "prioridade"]).encode()
+        text = base64.urlsafe_b64encode(plain).decode().rstrip("=")
+        response = root.get(f"tarefas/?ordering=prioridade&cursor={text}")
+        assert response.status_code in (200, 400)
+
+
+def test_a_task_keeps_the_date_that_follows_from_its_status(root: Caller) -> None:
+    path = f"tarefas/{make_tarefa(status='CONCLUIDA').public_id}/"
+    done = root.get(path).json()
+    for date in (None, "2024-01-01T00:00:00Z"):
+        errors = field_errors(root.patch(path, {"dataConclusao": date}))
+        assert list(errors) == ["dataConclusao"] and done["dataConclusao"] in str(errors)
+    assert root.put(path, done).status_code == 200
+    reopened = root.put(path, {**done, "status": "EM_ANDAMENTO"}).json()
+    assert reopened["dataConclusao"] is None
+
+    new = {"titulo": "Ligar", "status": "CONCLUIDA", "dataConclusao": "2024-01-01T00:00:00Z"}
+    assert list(field_errors(root.post("tarefas/", new))) == ["dataConclusao"]
+    assert root.post("tarefas/", {**new, "dataConclusao": None}).status_code == 201
 
 
 @pytest.mark.parametrize("ordering", ["dataVencimento", "-dataVencimento", "prioridade", "-status"])
@@ -200,10 +249,21 @@ def test_who_sets_a_ticket_to_resolved_resolved_it(root: Caller) -> None:
 
 def test_a_closed_ticket_takes_no_reply(root: Caller) -> None:
     path = f"chamados/{make_chamado(status='FECHADO').public_id}/"
-    errors = field_errors(root.post(path + "responder/", {"mensagem": "Olá"}))
-    assert errors == {"": "A closed ticket takes no replies: open a new one."}
+    detail = problem(root.post(path + "responder/", {"mensagem": "Olá"}), "conflict")["detail"]
+    assert detail == "A closed ticket takes no replies: open a new one."
     problem(root.post(path + "resolver/"), "conflict")
     assert not Resposta.objects.exists()
+
+
+def test_a_ticket_that_changed_meanwhile_is_not_replied_to(root: Caller) -> None:
+    path = f"chamados/{make_chamado().public_id}/"
+    tag = root.get(path)["ETag"]
+    root.patch(path, {"status": "RESOLVIDO"})
+    body = {"mensagem": "Olá"}
+    problem(root.post(path + "responder/", body, if_match=tag), "changed-meanwhile")
+    assert not Resposta.objects.exists()
+    current = root.get(path)["ETag"]
+    assert root.post(path + "responder/", body, if_match=current).status_code == 201
 
 
 @pytest.mark.parametrize("body", [{}, {"mensagem": " "}, {"mensagem": "x" * 10_001}])
@@ -225,6 +285,11 @@ def test_replying_and_reading_replies_take_permissions_of_their_own(
         problem(reader.get(path + "respostas/"), "forbidden")["permission"]
         == "chamados.view_resposta"
     )
+    changer = caller("chamados.change_chamado")
+    assert (
+        problem(changer.post(path + "resolver/"), "forbidden")["permission"]
+        == "chamados.view_chamado"
+    )
     writer = caller("chamados.view_chamado", "chamados.add_resposta")
     assert writer.post(path + "responder/", {"mensagem": "x"}).status_code == 201
     assert (
@@ -238,6 +303,31 @@ def test_a_ticket_needs_its_client_and_department(root: Caller) -> None:
     assert set(errors) == {"clienteId", "departamentoId"}
     body = {"titulo": "x", "clienteId": None, "departamentoId": "dept_999"}
     assert set(field_errors(root.post("chamados/", body))) == {"clienteId", "departamentoId"}
+
+
+# --- whom one may name ------------------------------------------------------------------------
+def test_who_may_not_see_clients_or_users_does_not_learn_which_exist(
+    caller: Callable[..., Caller],
+) -> None:
+    client, ana = make_cliente(), make_user("ana")
+    kept = make_tarefa(cliente=client, responsavel=ana)
+    own = ["tarefas.add_tarefa", "tarefas.change_tarefa", "tarefas.view_tarefa"]
+    api = caller(*own)
+    for body, needed in (
+        ({"clienteId": client.public_id}, "clientes.view_cliente"),
+        ({"clienteId": "cliente_999"}, "clientes.view_cliente"),
+        ({"responsavelId": f"usuario_{ana.pk}"}, "auth.view_user"),
+        ({"responsavelId": "usuario_999"}, "auth.view_user"),
+    ):
+        response = api.post("tarefas/", {"titulo": "Ligar", **body})
+        assert problem(response, "forbidden")["permission"] == needed
+    # What is stored is no news.
+    path = f"tarefas/{kept.public_id}/"
+    assert api.put(path, api.get(path).json()).status_code == 200
+    assert api.patch(path, {"responsavelId": None}).status_code == 200
+    seer = caller(*own, "clientes.view_cliente", "auth.view_user")
+    body = {"clienteId": client.public_id, "responsavelId": f"usuario_{ana.pk}"}
+    assert seer.post("tarefas/", {"titulo": "Ligar", **body}).status_code == 201
 
 
 # --- departments ------------------------------------------------------------------------------

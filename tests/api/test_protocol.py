@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -160,6 +161,35 @@ def test_an_address_that_is_none_answers_in_the_same_shape(
 def test_a_forgotten_slash_is_named(root: Caller) -> None:
     detail = problem(root.post("clientes", {"nome": "Ana"}), "not-found")["detail"]
     assert "/api/v1/clientes/" in detail
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v2/clientes", "/api/x", "/integrations/x", "/integrations/webhooks/x/y"]
+)
+def test_no_slash_is_asked_for_where_one_leads_nowhere(anyone: Caller, path: str) -> None:
+    response = anyone.get(path)
+    assert response.status_code == 404 and "slash" not in response.content.decode()
+
+
+def test_a_body_that_is_compressed_is_refused_before_it_is_read(root: Caller) -> None:
+    response = root.post("clientes/", gzip.compress(b'{"nome": "Ana"}'), content_encoding="gzip")
+    assert "Content-Encoding" in problem(response, "unsupported-media-type")["detail"]
+    assert response["Accept-Encoding"] == "identity"
+    plain = root.post("clientes/", {"nome": "Ana"}, content_encoding="identity")
+    assert plain.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("null", "Informe um objeto JSON."),
+        ("{}", "É preciso informar."),
+        ('{"nome": null}', "Informe um valor: não pode ser nulo."),
+    ],
+)
+def test_what_is_missing_is_said_in_portuguese(root: Caller, body: str, message: str) -> None:
+    response = root.post("clientes/", body, accept_language="pt-br")
+    assert list(field_errors(response).values()) == [message]
 
 
 def test_methods_types_and_formats_that_are_not_taken(root: Caller) -> None:

@@ -125,9 +125,17 @@ def test_identifiers_and_relations_are_kept_and_changed(root: Caller) -> None:
     assert root.put(one, {"include_relations": None}).json()["include_relations"] == []
     [error] = refused(root.put(one, {"include_relations": ["X"]}))
     assert error["path"] == "$.include_relations"
-    for nothing in ({}, None):
+    for nothing, words in (({}, "entity_type"), ([], "Give a JSON object."), (None, "entity_type")):
         [error] = refused(root.put(one, nothing))
-        assert error["path"] == "$"
+        assert error["path"] == "$" and words in error["error_message"]
+
+
+def test_identifiers_go_with_the_type_that_has_them(root: Caller) -> None:
+    body = {**BODY, "event_type": CONVERTED, "event_identifiers": ["newsletter"]}
+    one = f"{ADDRESS}/{root.post(ADDRESS, body).json()['uuid']}"
+    whole = {name: value for name, value in BODY.items() if name != "event_identifiers"}
+    changed = root.put(one, whole)
+    assert changed.status_code == 200 and changed.json()["event_identifiers"] == []
 
 
 def test_what_could_not_have_been_set_up_here_is_not_seen(root: Caller) -> None:

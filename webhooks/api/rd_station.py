@@ -184,8 +184,11 @@ def read(body: Any, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
 
     :raises Problem: every value that is wrong.
     """
-    if not isinstance(body, dict) or not body:
+    if not isinstance(body, dict):
         raise problems.invalid("", _("Give a JSON object."))
+    if not body:
+        text = _("Give one of these at least: %(known)s.") % {"known": ", ".join(FIELDS)}
+        raise problems.invalid("", text)
     errors = [
         FieldError(
             name,
@@ -196,6 +199,8 @@ def read(body: Any, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
         if name not in (*FIELDS, "uuid")
     ][:20]
     values = {"http_method": "POST", **(stored or {}), **body}
+    if "event_identifiers" not in body and values.get("event_type") != format.CONVERTED:
+        values["event_identifiers"] = []  # those stored were of another type
     for name in ("event_identifiers", "include_relations"):
         if values.get(name) is None:
             values[name] = []
