@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -173,6 +173,20 @@ def test_a_format_without_an_equivalent_is_why(type: str) -> None:
     without = {each.name for each in formats.all_formats() if not each.tells(type)}
     assert found == without
     assert len(without) == {"cliente.criado": 0, "tarefa.concluida": 2, "chamado.aberto": 3}[type]
+
+
+def test_a_reason_writes_its_moment_with_the_zone_and_ends_with_one_full_stop() -> None:
+    moment = datetime(2024, 3, 2, 14, 30, tzinfo=UTC)
+    a_webhook(deleted_at=moment)
+    Webhook.all_objects.update(created_at=moment - timedelta(days=1))
+    event = an_event(occurred_at=moment + timedelta(hours=1))
+    for language, words in (
+        ("en", "It was deleted at 2024-03-02 11:30 (UTC-03:00)."),
+        ("pt-br", "Foi excluído em 02/03/2024 11:30 (UTC-03:00)."),
+    ):
+        with translation.override(language), timezone.override("America/Sao_Paulo"):
+            [row] = operations.not_sent(event)
+        assert row.reason == words
 
 
 def test_a_test_and_an_undistributed_event_explain_themselves() -> None:

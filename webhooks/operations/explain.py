@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from .. import audit, formats, patterns
 from ..conf import settings
@@ -193,4 +194,8 @@ def _why_not_then(event: Event, webhook: Webhook, then: datetime, past: list[Aud
 
 
 def _moment(moment: datetime) -> str:
-    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    """To the minute and with its zone: whoever asks the API may be in another."""
+    local = timezone.localtime(moment)
+    # Not SHORT_DATETIME_FORMAT: English has “a.m.”, whose full stop would meet the sentence's.
+    words = date_format(local, pgettext("a moment within a sentence", "Y-m-d H:i"))
+    return f"{words} (UTC{local.isoformat()[-6:]})"
