@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from chamados.api import ChamadoViewSet, DepartamentoViewSet
 from clientes.api import ClienteViewSet
+from crm_common.api.users import UsuarioViewSet
 from tarefas.api import TarefaViewSet
 
 router = SimpleRouter()
@@ -12,6 +13,7 @@ router.register("clientes", ClienteViewSet, basename="cliente")
 router.register("tarefas", TarefaViewSet, basename="tarefa")
 router.register("chamados", ChamadoViewSet, basename="chamado")
 router.register("departamentos", DepartamentoViewSet, basename="departamento")
+router.register("usuarios", UsuarioViewSet, basename="usuario")
 
 urlpatterns = [
     path("", include(router.urls)),

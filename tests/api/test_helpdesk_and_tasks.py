@@ -348,6 +348,25 @@ def test_a_department_with_tickets_is_not_deleted(root: Caller) -> None:
     assert Departamento.objects.exists() and Chamado.objects.exists()
 
 
+# --- users ------------------------------------------------------------------------------------
+def test_users_are_found_to_give_tasks_to(caller: Callable[..., Caller]) -> None:
+    ana = make_user("ana")
+    User.objects.filter(pk=ana.pk).update(first_name="Ana", last_name="Souza")
+    User.objects.create_user("rui", is_active=False)
+    api = caller("auth.view_user")
+    expected = {"id": f"usuario_{ana.pk}", "nome": "Ana Souza", "ativo": True}
+
+    assert api.get("usuarios/?q=souza").json()["results"] == [expected]
+    assert api.get(f"usuarios/usuario_{ana.pk}/").json() == expected
+    assert [each["nome"] for each in api.get("usuarios/?ativo=false").json()["results"]] == ["rui"]
+    for id in ("usuario_999", "cliente_1", "x"):
+        problem(api.get(f"usuarios/{id}/"), "not-found")
+    problem(api.post("usuarios/", {"nome": "x"}), "method-not-allowed")
+    for path in ("usuarios/", f"usuarios/usuario_{ana.pk}/"):
+        refused = problem(caller("tarefas.view_tarefa").get(path), "forbidden")
+        assert refused["permission"] == "auth.view_user"
+
+
 # --- costs ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", ["tarefas", "chamados", "departamentos"])
 def test_lists_and_details_cost_a_constant_number_of_queries(

@@ -102,7 +102,10 @@ def test_records_of_the_crm(ask: Ask) -> None:
     page = ask("GET", "clientes/?pageSize=2").json()
     assert len(ask("GET", page["next"]).json()["results"]) == 1
 
-    task = ask("POST", "tarefas/", {"titulo": "Ligar", "clienteId": client["id"]}, 201).json()
+    [user] = ask("GET", "usuarios/").json()["results"]
+    assert ask("GET", f"usuarios/{user['id']}/").json() == user
+    body = {"titulo": "Ligar", "clienteId": client["id"], "responsavelId": user["id"]}
+    task = ask("POST", "tarefas/", body, 201).json()
     ask("POST", f"tarefas/{task['id']}/concluir/")
     ask("GET", "tarefas/?status=CONCLUIDA")
     dept = ask("POST", "departamentos/", {"nome": "Suporte"}, 201).json()
