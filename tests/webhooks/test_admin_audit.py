@@ -101,6 +101,31 @@ def test_the_trail_is_read_by_who_may_and_changed_by_nobody(login: Login) -> Non
     assert AuditEntry.objects.get().detail == ""
 
 
+def test_the_trail_names_what_it_speaks_of_and_leads_there(
+    login: Login, django_assert_max_num_queries: Any
+) -> None:
+    loja, gone = a_webhook(name="Loja"), a_webhook(name="Antigo")
+    event = an_event()
+    for subject in (audit.of(loja), audit.of(gone), audit.of(event), "delivery_7", "replay_3", ""):
+        audit.record("changed", subject=subject)
+    audit.record("changed", subject="webhook_gone-and-pruned")
+    operations.delete_webhook(gone)
+    reader = login("view_auditentry")
+    with django_assert_max_num_queries(8):
+        html = reader.get(ENTRIES).content.decode()
+    assert f'<span title="{audit.of(loja)}"><a href="{page(loja)}">Loja</a></span>' in html
+    assert f'title="{audit.of(gone)}">Antigo (deleted)<' in html
+    for url in (
+        page(event),
+        "/admin/webhooks/delivery/7/change/",
+        "/admin/webhooks/replayjob/3/change/",
+    ):
+        assert f'href="{url}"' in html
+    assert "webhook_gone-and-pruned" in html
+    [entry, *_] = AuditEntry.objects.filter(subject=audit.of(loja))
+    assert f'<a href="{page(loja)}">Loja</a>' in reader.get(page(entry)).content.decode()
+
+
 def test_the_trail_is_searched_and_filtered_in_few_queries(
     login: Login, django_assert_max_num_queries: Any
 ) -> None:

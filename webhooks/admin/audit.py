@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import AuditEntry
+from . import presentation, records
 from .base import ReadOnlyAdmin
 from .filters import PeriodFilter
 
@@ -17,14 +24,50 @@ class AtFilter(PeriodFilter):
     field = "at"
 
 
+class NamingChangeList(ChangeList):
+    """Reads the webhooks that the page's entries speak of together, for their names."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        _name(self.result_list)
+
+
+def _name(entries: Iterable[Any]) -> None:
+    webhooks = records.webhooks_of(entry.subject for entry in entries)
+    for entry in entries:
+        entry.webhook = webhooks.get(entry.subject)
+
+
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("at", "who", "origin", "action", "subject", "count", "detail")
+    list_display = ("moment", "action", "about", "number", "who", "origin", "detail")
     list_filter = (AtFilter, "action", "origin")
     list_select_related = ("user",)
     search_help_text = _("An object (cliente_123, evt_…, webhook_…), an actor or a user's name.")
-    fields = ("at", "user", "actor", "origin", "action", "subject", "count", "detail")
+    fields = ("at", "user", "actor", "origin", "action", "about", "count", "detail")
     readonly_fields = fields
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamingChangeList
+
+    @admin.display(description=_("when"))
+    def moment(self, entry: AuditEntry) -> str:
+        return presentation.moment(entry.at)
+
+    @admin.display(description=_("object"))
+    def about(self, entry: Any) -> SafeString | str:
+        if not hasattr(entry, "webhook"):
+            _name([entry])
+        if entry.webhook is None:
+            return records.page_link(self.admin_site, entry.subject) or "—"
+        return format_html(
+            '<span title="{}">{}</span>', entry.subject, records.webhook_link(entry.webhook)
+        )
+
+    @admin.display(description=_("count"))
+    def number(self, entry: AuditEntry) -> int | None:
+        return entry.count
 
     @admin.display(description=_("who"))
     def who(self, entry: AuditEntry) -> str:

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_http_methods
 
 MOST_COUNTED = 10_000
 STYLES = {"all": ("webhooks/admin.css",)}
-# Both make pages nicer; neither is needed.
-SCRIPTS = (Script("webhooks/copy.js", defer=True), Script("webhooks/live.js", defer=True))
+# They make pages nicer; none is needed.
+SCRIPTS = tuple(Script(f"webhooks/{name}.js", defer=True) for name in ("copy", "live", "lists"))
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -41,6 +41,7 @@ class NoGuessing(admin.ModelAdmin):  # type: ignore[type-arg]
     """
 
     not_asked_for: tuple[str, ...] = ()
+    empty_value_display = "—"
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup.partition("__")[0] not in self.not_asked_for and super().lookup_allowed(

@@ -47,13 +47,11 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
     list_display = (
         "id",
         "state",
-        "made",
-        "event_type",
-        "subject",
-        "webhook",
         "last_answer",
-        "attempt_count",
-        "next",
+        "made",
+        "told",
+        "receiver",
+        "tries",
     )
     list_filter = (
         "status",
@@ -110,26 +108,35 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
         return queryset.filter(event__subject=term), False
 
     @admin.display(description=_("event"))
-    def event_type(self, delivery: Delivery) -> str:
-        return delivery.event.type
+    def told(self, delivery: Delivery) -> SafeString:
+        return format_html(
+            '{} <span class="wh-line wh-note">{}</span>',
+            presentation.shortened(delivery.event.type),
+            delivery.event.subject,
+        )
 
-    @admin.display(description=_("object"), empty_value="—")
-    def subject(self, delivery: Delivery) -> str:
-        return delivery.event.subject
+    @admin.display(description=_("webhook"))
+    def receiver(self, delivery: Delivery) -> SafeString:
+        return presentation.shortened(delivery.webhook.name)
 
     @admin.display(description=_("status"))
     def state(self, delivery: Delivery) -> SafeString:
         return presentation.delivery_badge(delivery)
 
-    # Short, so that a phone shows what came of it without being pushed aside.
     @admin.display(description=_("created at"))
     def made(self, delivery: Delivery) -> str:
         return presentation.moment(delivery.created_at)
 
-    @admin.display(description=_("next attempt at"), empty_value="—")
-    def next(self, delivery: Delivery) -> str | None:
-        at = delivery.next_attempt_at
-        return None if at is None else presentation.moment(at)
+    @admin.display(description=_("attempts"))
+    def tries(self, delivery: Delivery) -> SafeString | int:
+        at, count = delivery.next_attempt_at, delivery.attempt_count
+        if at is None:
+            return count
+        return format_html(
+            '{} <span class="wh-line wh-note">{}</span>',
+            gettext("%(count)d, next at") % {"count": count},
+            presentation.moment(at),
+        )
 
     @admin.display(description=_("last answer"), empty_value="—")
     def last_answer(self, delivery: Delivery) -> str | None:
@@ -137,9 +144,9 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
             return f"HTTP {delivery.last_status_code}"
         return presentation.error_label(delivery.last_error) or None
 
-    @admin.display(description=_("object"), empty_value="—")
+    @admin.display(description=_("object"))
     def subject_link(self, delivery: Delivery) -> SafeString | str:
-        return records.link(self.admin_site, delivery.event.subject)
+        return records.link(self.admin_site, delivery.event.subject) or "—"
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -162,10 +169,11 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
 
     @admin.display(description=_("webhook"))
     def webhook_link(self, delivery: Delivery) -> SafeString:
-        webhook = delivery.webhook
-        if webhook.deleted_at is not None:
-            return format_html("{} ({})", webhook.name, gettext("deleted"))
-        return format_html('<a href="{}">{}</a> {}', page_of(webhook), webhook.name, webhook.url)
+        return format_html(
+            '{} <span class="wh-note">{}</span>',
+            records.webhook_link(delivery.webhook),
+            delivery.webhook.url,
+        )
 
     @admin.display(description=_("erased at"))
     def erased_at(self, delivery: Delivery) -> datetime | None:

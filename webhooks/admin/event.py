@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from .. import operations
@@ -27,7 +28,7 @@ class DaysFilter(DatesFilter):
 
 @admin.register(Event)
 class EventAdmin(Revealing, ReadOnlyAdmin):
-    list_display = ("type", "subject", "occurred_at", "origin", "actor", "fanned_out", "shown_id")
+    list_display = ("type", "subject", "moment", "origin", "actor", "fanned_out", "short_id")
     list_filter = (OccurredFilter, DaysFilter, TypeFilter)
     search_help_text = _("An object (cliente_123), an event's id (evt_…) or its type.")
     fields = (
@@ -49,9 +50,17 @@ class EventAdmin(Revealing, ReadOnlyAdmin):
             fields.insert(fields.index("subject_link") + 1, "data_subject")
         return fields if obj is None or obj.erased_at is None else [*fields, "erased_at"]
 
-    @admin.display(description=_("object"), empty_value="—")
+    @admin.display(description=_("object"))
     def subject_link(self, event: Event) -> Any:
-        return records.link(self.admin_site, event.subject)
+        return records.link(self.admin_site, event.subject) or "—"
+
+    @admin.display(description=_("occurred at"))
+    def moment(self, event: Event) -> str:
+        return presentation.moment(event.occurred_at)
+
+    @admin.display(description=_("id"))
+    def short_id(self, event: Event) -> SafeString:
+        return presentation.shortened(event.public_id)
 
     @admin.display(description=_("id"))
     def shown_id(self, event: Event) -> str:
@@ -78,8 +87,11 @@ class EventAdmin(Revealing, ReadOnlyAdmin):
     def story(self, request: HttpRequest, obj: Event) -> dict[str, Any]:
         revealed = self.revealed(request, obj)
         show = presentation.pretty if revealed else presentation.masked
+        deliveries = list(obj.deliveries.select_related("webhook").order_by("id")[:200])
+        for delivery in deliveries:
+            delivery.badge = presentation.delivery_badge(delivery)  # type: ignore[attr-defined]
         return {
-            "deliveries": obj.deliveries.select_related("webhook").order_by("id")[:200],
+            "deliveries": deliveries,
             "not_sent": operations.not_sent(obj),
             "may_see_deliveries": request.user.has_perm("webhooks.view_delivery"),
             "may_see_webhooks": request.user.has_perm("webhooks.view_webhook"),

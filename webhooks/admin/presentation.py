@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext_lazy
 
 from .. import failures
 from ..indented import indented
@@ -48,6 +50,11 @@ MOST_PRETTY = 200_000  # characters: beyond, a body is shown as it is
 def badge(text: object, tone: str, title: str = "") -> SafeString:
     """A short text on a coloured ground; the colour says nothing that the text does not."""
     return format_html('<span class="wh-badge wh-{}" title="{}">{}</span>', tone, title, text)
+
+
+def shortened(text: str) -> SafeString:
+    """A text that is cut where there is no room for it; whole where one points at it."""
+    return format_html('<span class="wh-short" title="{0}">{0}</span>', text)
 
 
 def delivery_badge(delivery: Delivery) -> SafeString:
@@ -144,11 +151,25 @@ def error_label(error: str) -> str:
 def last_failure(failure: LastFailure) -> SafeString:
     """When and what, as a link to the delivery."""
     return format_html(
-        '<a href="{}">{}</a> {}',
+        '<a href="{}">{}</a> <span class="wh-sentence" title="{}">{}</span>',
         reverse("admin:webhooks_delivery_change", args=[failure.delivery_id]),
-        date_format(timezone.localtime(failure.at), "SHORT_DATETIME_FORMAT"),
+        moment(failure.at),
+        failure.sentence,
         failure.sentence,
     )
+
+
+def lasted(seconds: float) -> str:
+    """How long something took, in the largest unit that says enough; "" for less than a second."""
+    for size, name in (
+        (86_400, ngettext_lazy("%(count)d day", "%(count)d days", "count")),
+        (3600, ngettext_lazy("%(count)d hour", "%(count)d hours", "count")),
+        (60, ngettext_lazy("%(count)d minute", "%(count)d minutes", "count")),
+        (1, ngettext_lazy("%(count)d second", "%(count)d seconds", "count")),
+    ):
+        if seconds >= (2 * size if size > 1 else 1):
+            return name % {"count": int(seconds // size)}
+    return ""
 
 
 def moment(at: datetime) -> str:
@@ -181,6 +202,25 @@ def job_share(job: ReplayJob) -> int:
 def conditions(chosen: ReplayFilter) -> list[tuple[str, str]]:
     """What a replay takes, as names and values to be read."""
     return [(str(name), str(value)) for name, value in _conditions(chosen)]
+
+
+def list_query(chosen: ReplayFilter) -> str:
+    """The list of deliveries with what a replay takes, whatever has become of it since.
+
+    So without states and failures; and by the day, as that list is narrowed.
+    """
+    asked: dict[str, str] = {
+        "webhook": str(chosen.webhook.pk) if chosen.webhook is not None else "",
+        "type": "".join(chosen.event_patterns[:1]),
+        "id__in": ",".join(map(str, chosen.ids)),
+        "q": chosen.subject or "".join(f"evt_{UUID(str(id)).hex}" for id in chosen.event_ids[:1]),
+    }
+    if chosen.created_since is not None:
+        asked["since"] = str(timezone.localdate(chosen.created_since))
+    if chosen.created_until is not None:
+        last = chosen.created_until - timedelta(microseconds=1)
+        asked["until"] = str(timezone.localdate(last))
+    return urlencode({name: value for name, value in asked.items() if value})
 
 
 def _conditions(chosen: ReplayFilter) -> Iterator[tuple[str, str]]:

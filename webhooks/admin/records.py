@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
@@ -10,10 +13,12 @@ from django.db.models import Model
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
-from .. import tracking
-from ..models import Delivery, Event
+from .. import audit, tracking
+from ..models import Delivery, Event, Webhook
 from . import presentation
+from .base import page_of
 
 MOST_TOLD = 10  # events
 MOST_DELIVERIES = 100  # of these
@@ -40,6 +45,35 @@ def link(site: AdminSite, subject: str) -> SafeString | str:
     except NoReverseMatch:  # "cliente_": what comes after is no key
         return subject
     return format_html('<a href="{}">{}</a>', url, subject)
+
+
+def page_link(site: AdminSite, subject: str) -> SafeString | str:
+    """What the audit trail calls a row, as a link to its page where it has one."""
+    kind, _, key = subject.partition("_")
+    pages = {"delivery": "delivery", "replay": "replayjob", "evt": "event"}
+    id = presentation.event_id(key) if kind == "evt" else key
+    if kind not in pages or not id:
+        return link(site, subject)
+    url = reverse(f"admin:webhooks_{pages[kind]}_change", args=[id])
+    return format_html('<a href="{}">{}</a>', url, subject)
+
+
+def webhook_link(webhook: Webhook) -> SafeString:
+    """A webhook's name, as a link to its page while there is one."""
+    if webhook.deleted_at is not None:
+        return format_html("{} ({})", webhook.name, gettext("deleted"))
+    return format_html('<a href="{}">{}</a>', page_of(webhook), webhook.name)
+
+
+def webhooks_of(subjects: Iterable[str]) -> dict[str, Webhook]:
+    """The webhooks among what the audit trail calls rows, the deleted ones too. One query."""
+    ids = []
+    for subject in subjects:
+        kind, _, key = subject.partition("_")
+        with contextlib.suppress(ValueError):
+            ids += [UUID(key)] if kind == Webhook._meta.model_name else []
+    found = Webhook.all_objects.filter(pk__in=ids).only("name", "deleted_at")
+    return {audit.of(webhook): webhook for webhook in found}
 
 
 def subject_of(instance: Any) -> str:
