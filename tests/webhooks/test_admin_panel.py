@@ -50,6 +50,20 @@ def test_the_panel_tells_how_all_of_it_goes(login: Login) -> None:
     assert NO_WORKER not in html
 
 
+def test_a_long_wait_is_told_in_units_that_a_person_reads(login: Login) -> None:
+    waiting = a_delivery(a_webhook(), status=Delivery.Status.PENDING)
+    client = login("view_webhook")
+    for since, told in {
+        ago(seconds=406): "há 6 minutos",
+        ago(hours=5): "há 5 horas",
+        ago(days=3, hours=1): "há 3 dias",
+    }.items():
+        Delivery.objects.filter(pk=waiting.pk).update(next_attempt_at=since)
+        html = client.get(PANEL, headers={"accept-language": "pt-br"}).content.decode()
+        assert f"a mais antiga {told}" in html
+        assert "A enviar agora" in html
+
+
 def test_one_is_told_as_one(login: Login) -> None:
     a_tally(a_webhook(), took=[5])
     client = login("view_webhook")
@@ -152,6 +166,13 @@ def test_bars_stand_on_one_another_and_nothing_that_happened_is_invisible() -> N
 
 
 # --- the banner -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("page", [PANEL, LIST, "/admin/", "/admin/webhooks/delivery/"])
+def test_the_place_of_the_banner_is_there_before_it_says_anything(login: Login, page: str) -> None:
+    Worker.objects.create(id="host:1")
+    html = login("view_webhook", "view_delivery").get(page).content.decode()
+    assert '<div role="alert"></div>' in html
+
+
 @pytest.mark.parametrize("page", [PANEL, LIST, "/admin/", "/admin/webhooks/delivery/"])
 def test_a_banner_says_that_nobody_delivers(login: Login, page: str) -> None:
     client = login("view_webhook", "view_delivery")

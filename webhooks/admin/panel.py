@@ -37,7 +37,9 @@ class PanelPage(WebhookButtons):
             },
             "chart": charts(now.spans, day if by_day else clock),
             # An event that is yet to be distributed waits too, but in a line of its own.
-            "waited": int(now.backlog.age_seconds(now.at)) if now.backlog.due else 0,
+            "waited": presentation.lasted(now.backlog.age_seconds(now.at))
+            if now.backlog.due
+            else "",
             "may_see_deliveries": request.user.has_perm("webhooks.view_delivery"),
         }
         return TemplateResponse(request, "admin/webhooks/panel.html", context)

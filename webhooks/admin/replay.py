@@ -217,6 +217,8 @@ class ReplayJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: ReplayJob) -> dict[str, Any]:
+        chosen = jobs.read(obj.chosen)
+        list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
             "state": presentation.job_badge(obj),
@@ -224,6 +226,9 @@ class ReplayJobAdmin(ReadOnlyAdmin):
             "share": presentation.job_share(obj),
             "running": obj.state == ReplayJob.State.RUNNING,
             "stopped": obj.state == ReplayJob.State.STOPPED,
-            "conditions": presentation.conditions(jobs.read(obj.chosen)),
+            "conditions": presentation.conditions(chosen),
+            "deliveries_url": f"{list_url}?{presentation.list_query(chosen)}"
+            if request.user.has_perm("webhooks.view_delivery")
+            else "",
             "may_replay": self._may_replay(request),
         }
