@@ -76,3 +76,26 @@ def test_without_a_script_every_formats_options_are_there_under_its_name(
     expect(page.locator("textarea.wh-secret")).to_be_visible()
     context.close()
     assert Webhook.objects.get().format_options == {"payload": "current"}
+
+
+def test_of_the_authentications_fields_those_show_that_the_chosen_kind_needs(visit: Visit) -> None:
+    person = visit("pt-br")
+    page = person.page
+    person.arrive_as(User.objects.create_superuser("ana", password="x"))
+    person.open(ADD)
+    rows = {
+        name: page.locator(f".field-auth_{name}") for name in ("username", "header_name", "secret")
+    }
+    for kind, needed in {
+        "none": set(),
+        "basic": {"username", "secret"},
+        "bearer": {"secret"},
+        "header": {"header_name", "secret"},
+    }.items():
+        page.locator("#id_auth_type").select_option(kind)
+        assert {name for name, row in rows.items() if row.is_visible()} == needed, kind
+    page.locator("#id_name").fill("Loja")
+    page.locator("#id_url").fill(NOBODY)
+    page.locator("[name=_save]").click()
+    expect(rows["header_name"].locator(".errorlist")).to_be_visible()
+    expect(rows["username"]).to_be_hidden()

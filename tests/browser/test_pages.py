@@ -107,3 +107,27 @@ def test_what_slips_into_a_page_neither_runs_nor_calls_home(visit: Visit) -> Non
     noticed, person.sins = person.sins, []
     for directive in ("style-src 'self'", "script-src 'self'", "img-src 'self'"):
         assert [sin for sin in noticed if directive in sin], noticed
+
+
+def test_on_a_phone_the_secret_is_within_its_box_and_what_is_touched_is_a_finger_high(
+    visit: Visit, transactional_db: None
+) -> None:
+    webhook = a_webhook()
+    person = visit("pt-br", PHONE)
+    page = person.page
+    person.arrive_as(User.objects.create_superuser("ana"))
+    person.open(reverse("admin:webhooks_webhook_rotate", args=[webhook.pk]))
+    page.locator(".submit-row [type=submit]").click()
+
+    secret, copy, kept = (
+        page.locator(".wh-secret"),
+        *map(person.called, ("Copy the secret", "I have kept it")),
+    )
+    outer = page.locator(".wh-section").first
+    right = "element => element.getBoundingClientRect().right"
+    height = "element => element.getBoundingClientRect().height"
+    assert secret.evaluate(right) <= outer.evaluate(right)
+    assert copy.evaluate(height) == kept.evaluate(height)
+    for summary in page.locator("summary").all():
+        assert summary.evaluate(height) >= 44
+    assert person.problems() == []

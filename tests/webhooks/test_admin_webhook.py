@@ -219,6 +219,48 @@ def test_waits_can_be_written_with_units(root: Client) -> None:
     assert Webhook.objects.get().retry_schedule == [0, 90, 300, 3600]
 
 
+def test_the_form_says_what_holds_where_a_field_is_left_empty(root: Client, settings: Any) -> None:
+    settings.WEBHOOKS = {
+        **settings.WEBHOOKS,
+        "TIMEOUT_SECONDS": 7.5,
+        "RETRY_SCHEDULE_SECONDS": [0, 90, 300, 86_400],
+    }
+    html = root.get(ADD).content.decode()
+    assert "Empty: the default, 7.5 seconds." in html
+    assert "Empty: the default, “0, 90, 5m, 1d”." in html
+    assert "Empty: no limit." in html
+
+
+def test_the_forms_areas_are_the_projects_first_and_the_apps_own_last(root: Client) -> None:
+    html = root.get(ADD, headers={"accept-language": "pt-br"}).content.decode()
+    areas = re.findall(r"<legend>([^<]+)</legend>", html)
+    assert areas == ["Clientes", "Tarefas", "Helpdesk", "Webhooks"]
+
+
+def test_all_patterns_are_seen(root: Client) -> None:
+    webhook = a_webhook(events=["cliente.*", "*.criado", "tarefa.*", "chamado.*", "x.*"])
+    html = root.get(page(webhook)).content.decode()
+    [rows] = re.findall(r'<textarea name="patterns"[^>]* rows="(\d+)"', html)
+    assert int(rows) > 5
+
+
+def test_no_authentication_agrees_with_its_noun_in_portuguese(root: Client) -> None:
+    html = root.get(ADD, headers={"accept-language": "pt-br"}).content.decode()
+    assert '<option value="none" selected>nenhuma</option>' in html
+
+
+def test_its_backlog_and_last_failure_lead_to_the_deliveries(login: Login) -> None:
+    webhook = a_webhook()
+    failed = a_delivery(webhook)
+    an_attempt(failed)
+    pending = f'href="/admin/webhooks/delivery/?webhook={webhook.pk}&amp;status__exact=pending"'
+    failure = f'href="/admin/webhooks/delivery/{failed.pk}/change/"'
+    html = login("view_webhook", "view_delivery").get(page(webhook)).content.decode()
+    assert pending in html and failure in html
+    html = login("view_webhook").get(page(webhook)).content.decode()
+    assert "/admin/webhooks/delivery/" not in html
+
+
 def test_a_name_that_does_not_resolve_is_saved_with_a_warning(root: Client) -> None:
     html = root.post(ADD, form(url="http://nao-existe.invalid/")).content.decode()
     assert Webhook.objects.get().url == "http://nao-existe.invalid/"
@@ -434,6 +476,15 @@ def test_changing_the_secret_shows_the_new_one_once_and_the_old_signs_along(root
     assert not any(secret in str(vars(entry)) for entry in LogEntry.objects.all())
 
 
+def test_the_page_that_changes_a_secret_asks_in_whole_hours_and_has_a_way_back(
+    root: Client,
+) -> None:
+    webhook = a_webhook()
+    html = root.get(page(webhook, "rotate"), headers={"accept-language": "pt-br"}).content.decode()
+    assert 'name="overlap_hours" value="24"' in html
+    assert f'href="{page(webhook)}">Não, voltar</a>' in html
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -510,6 +561,20 @@ def test_who_may_only_look_sees_everything_but_secrets_and_changes_nothing(login
     assert client.get(ADD).status_code == 403
     assert client.post(ADD, form()).status_code == 403
     assert Webhook.objects.get().name == "ERP"
+
+
+def test_who_may_only_look_reads_words_and_what_holds_where_nothing_is_set(
+    login: Login, settings: Any
+) -> None:
+    settings.WEBHOOKS = {**settings.WEBHOOKS, "TIMEOUT_SECONDS": 7.5}
+    webhook = a_webhook(format="rd-station", retry_schedule=[0, 90, 3600])
+    html = login("view_webhook").get(page(webhook)).content.decode()
+    shown = dict(re.findall(r'field-(\w+)">.*?<div class="readonly">(.*?)</div>', html, re.S))
+    assert shown["shown_format"] == "RD Station"
+    assert shown["options"] == shown["rate"] == "—"
+    assert (shown["timeout"], shown["schedule"]) == ("7.5", "0, 90, 1h")
+    assert "None" not in shown.values()
+    assert "Empty:" not in html
 
 
 def test_strangers_see_nothing(login: Login) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -89,11 +90,23 @@ class HeadersField(PairsField):
         return MASK if str(value or "").strip() == MASK else super().to_python(value)
 
 
+def waits_as_text(waits: Iterable[float]) -> str:
+    """Seconds, as a person would write them: `0, 1m, 5m, 1h`."""
+    return ", ".join(_wait_as_text(wait) for wait in waits)
+
+
+def _wait_as_text(wait: float) -> str:
+    for unit in ("d", "h", "m"):
+        if wait and wait % _UNITS[unit] == 0:
+            return f"{wait / _UNITS[unit]:g}{unit}"
+    return f"{wait:g}"
+
+
 class ScheduleField(_WrittenField):
     """`0, 1m, 5m, 1h`: the wait before each attempt; numbers alone are seconds."""
 
     def prepare_value(self, value: Any) -> Any:
-        return ", ".join(f"{wait:g}" for wait in value) if isinstance(value, list) else value
+        return waits_as_text(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[float] | None:  # type: ignore[override]
         text = str(value or "").strip().strip("[]").strip()

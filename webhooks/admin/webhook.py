@@ -31,6 +31,7 @@ from .filters import FormatFilter
 from .panel import PanelPage
 from .webhook_buttons import SECRETS
 from .webhook_form import WebhookForm
+from .webhook_shown import ShownFields
 
 
 class HealthChangeList(ChangeList):
@@ -48,7 +49,7 @@ class HealthChangeList(ChangeList):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(StoryAdmin, PanelPage):
+class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     form = WebhookForm
     list_display = (
         "shown_name",
@@ -58,7 +59,6 @@ class WebhookAdmin(StoryAdmin, PanelPage):
         "p95",
         "pending",
         "last_failure",
-        "covers",
     )
     change_list_template = "admin/webhooks/webhook/change_list.html"
     list_filter = ("status", FormatFilter)
@@ -71,7 +71,11 @@ class WebhookAdmin(StoryAdmin, PanelPage):
 
     class Media:
         css = STYLES
-        js = (*SCRIPTS, Script("webhooks/options.js", defer=True))
+        js = (
+            *SCRIPTS,
+            Script("webhooks/options.js", defer=True),
+            Script("webhooks/unsaved.js", defer=True),
+        )
 
     # --- the list ---------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -80,35 +84,33 @@ class WebhookAdmin(StoryAdmin, PanelPage):
     @admin.display(description=_("webhook"), ordering="name")
     def shown_name(self, webhook: Webhook) -> SafeString:
         return format_html(
-            '{0}<span class="wh-url" title="{1}">{1}</span>', webhook.name, webhook.url
+            '{0}<span class="wh-url" title="{1}">{1}</span>'
+            '<span class="wh-line wh-note">{2}</span>',
+            webhook.name,
+            webhook.url,
+            _some(webhook.events),
         )
 
     @admin.display(description=_("status"), ordering="status")
     def state(self, webhook: Webhook) -> SafeString:
         mark = presentation.webhook_badge(webhook)
         reason = webhook.status_reason
-        return format_html("{} {}", mark, reason) if reason else mark
-
-    @admin.display(description=_("events"))
-    def covers(self, webhook: Webhook) -> str:
-        shown = ", ".join(webhook.events[:3])
-        more = len(webhook.events) - 3
-        return f"{shown} + {more}" if more > 0 else shown
+        return format_html('{} <span class="wh-line">{}</span>', mark, reason) if reason else mark
 
     @admin.display(description=_("pending"))
     def pending(self, webhook: Any) -> str:
         return presentation.at_most(webhook.health.pending, operations.COUNTED_OF_EACH)
 
-    @admin.display(description=_("last 24 hours"), empty_value="—")
+    @admin.display(description=_("last 24 hours"))
     def day(self, webhook: Any) -> SafeString | None:
         return sparkline(webhook.hours) if any(hour.attempts for hour in webhook.hours) else None
 
-    @admin.display(description=_("p95, 24 h"), empty_value="—")
+    @admin.display(description=_("p95, 24 h"))
     def p95(self, webhook: Any) -> str | None:
         latency = webhook.health.day.latency
         return None if latency is None else f"{latency.p95_ms} ms"
 
-    @admin.display(description=_("success, 24 h"), empty_value="—")
+    @admin.display(description=_("success, 24 h"))
     def success(self, webhook: Any) -> str | None:
         day: operations.Span = webhook.health.day
         if day.success_share is None:
@@ -116,7 +118,7 @@ class WebhookAdmin(StoryAdmin, PanelPage):
         share = number_format(100 * day.success_share, decimal_pos=1)
         return f"{share}% ({day.successes}/{day.attempts})"
 
-    @admin.display(description=_("last failure"), empty_value="—")
+    @admin.display(description=_("last failure"))
     def last_failure(self, webhook: Any) -> SafeString | None:
         failure: operations.LastFailure | None = webhook.health.last_failure
         return None if failure is None else presentation.last_failure(failure)
@@ -124,7 +126,7 @@ class WebhookAdmin(StoryAdmin, PanelPage):
     # --- creating and changing --------------------------------------------------------------
     def get_fieldsets(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            return [(None, {"fields": self._shown_fields()})]
+            return [(None, {"fields": self.shown_fields})]
         main = ["name", "url", "event_types", "patterns", "format"]
         if obj is None:
             main += ["secret", "token"]
@@ -150,31 +152,6 @@ class WebhookAdmin(StoryAdmin, PanelPage):
                 },
             ),
         ]
-
-    def _shown_fields(self) -> list[str]:
-        return [
-            "name",
-            "url",
-            "all_events",
-            "format",
-            "options",
-            "auth_type",
-            "timeout_seconds",
-            "retry_schedule",
-            "rate_limit",
-            "keep_responses",
-            "owner",
-            "created_at",
-            "updated_at",
-        ]
-
-    @admin.display(description=_("events"))
-    def all_events(self, webhook: Webhook) -> str:
-        return ", ".join(webhook.events)
-
-    @admin.display(description=_("options of the format"), empty_value="—")
-    def options(self, webhook: Webhook) -> SafeString | None:
-        return option_fields.shown(webhook) if webhook.format_options else None
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
@@ -306,3 +283,10 @@ class WebhookAdmin(StoryAdmin, PanelPage):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         for webhook in queryset:
             operations.delete_webhook(webhook)
+
+
+def _some(events: list[str]) -> str:
+    """The first of a webhook's patterns, and how many more there are."""
+    shown = ", ".join(events[:3])
+    more = len(events) - 3
+    return f"{shown} + {more}" if more > 0 else shown

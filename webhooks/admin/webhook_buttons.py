@@ -92,7 +92,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
         newest = webhook.signing_keys.values_list("pk", flat=True).first()
         initial = {
             "newest": newest,
-            "overlap_hours": settings.SECRET_OVERLAP_SECONDS / 3600,
+            "overlap_hours": f"{settings.SECRET_OVERLAP_SECONDS / 3600:g}",
         }
         form = RotateForm(request.POST if request.method == "POST" else None, initial=initial)
         if formats.get(webhook.format).signs_with_all:

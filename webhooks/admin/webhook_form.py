@@ -8,14 +8,17 @@ from uuid import UUID
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from .. import catalog, formats, operations
+from ..conf import settings
+from ..eventos import DISABLED_EVENT
 from ..models import SigningKey, Webhook
-from .form_fields import HeadersField, ScheduleField
+from .form_fields import HeadersField, ScheduleField, lines, waits_as_text
 from .option_fields import OptionsForm, field_name, stored_options
 
 
@@ -40,7 +43,7 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
     patterns = forms.CharField(
         label=_("Patterns"),
         required=False,
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        widget=lines(3),
         help_text=_(
             "One a line, besides the events ticked: “cliente.*”, “*.criado”, or “*” for all, "
             "those that come later included."
@@ -66,9 +69,7 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
     retry_schedule = ScheduleField(
         label=_("Retry schedule"),
         required=False,
-        help_text=_(
-            "The wait before each attempt, such as “0, 1m, 5m, 15m, 1h”. Empty: the default."
-        ),
+        help_text=_("The wait before each attempt, such as “0, 1m, 5m, 15m, 1h”."),
     )
 
     class Meta:
@@ -98,18 +99,23 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._set_choices()
+        self._say_defaults()
         webhook = self.instance
         if webhook._state.adding:
             return
         known = {event_type.name for event_type in catalog.subscribable()}
         self.show_options(webhook)
         self._initially("event_types", [name for name in webhook.events if name in known])
-        self._initially("patterns", "\n".join(p for p in webhook.events if p not in known))
+        patterns = [pattern for pattern in webhook.events if pattern not in known]
+        self._initially("patterns", "\n".join(patterns))
+        if "patterns" in self.fields:
+            self.fields["patterns"].widget.attrs["rows"] = max(3, len(patterns) + 1)
 
     def _set_choices(self) -> None:
         if "event_types" in self.fields:
             areas: dict[str, list[tuple[str, Any]]] = {}
-            for event_type in catalog.subscribable():
+            own = DISABLED_EVENT.area  # what the CRM tells comes first
+            for event_type in sorted(catalog.subscribable(), key=lambda each: each.area == own):
                 group = areas.setdefault(str(event_type.area), [])
                 group.append((event_type.name, event_type.description))
             self.fields["event_types"].choices = list(areas.items())  # type: ignore[attr-defined]
@@ -117,6 +123,30 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
             self.fields["format"].choices = [  # type: ignore[attr-defined]
                 (known.name, known.label) for known in formats.all_formats()
             ]
+
+    def _say_defaults(self) -> None:
+        """What holds where a field is left empty, as the settings have it now."""
+        for name, before, empty in (
+            (
+                "timeout_seconds",
+                "",
+                gettext("Empty: the default, %(seconds)s seconds.")
+                % {"seconds": number_format(f"{settings.TIMEOUT_SECONDS:g}")},
+            ),
+            (
+                "retry_schedule",
+                self.base_fields["retry_schedule"].help_text,
+                gettext("Empty: the default, “%(waits)s”.")
+                % {"waits": waits_as_text(settings.RETRY_SCHEDULE_SECONDS)},
+            ),
+            (
+                "rate_limit",
+                gettext("What comes faster waits, in the order in which it came."),
+                gettext("Empty: no limit."),
+            ),
+        ):
+            if name in self.fields:
+                self.fields[name].help_text = f"{before} {empty}".strip()
 
     def _initially(self, field: str, value: Any) -> None:
         if field in self.fields:
