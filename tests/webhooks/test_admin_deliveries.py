@@ -355,6 +355,61 @@ def test_a_replay_is_stopped_and_resumed_with_the_permission_only(login: Login) 
     assert job.state == "running"
 
 
+def test_a_replays_page_leads_to_the_deliveries_that_it_took(login: Login) -> None:
+    webhook = a_webhook(name="Loja")
+    mine = a_delivery(webhook, an_event(subject="cliente_7"))
+    a_delivery(webhook, an_event(subject="cliente_8"))
+    a_delivery(a_webhook(name="ERP"), an_event(subject="cliente_7"))
+    client = login(*LOOK, "replay_delivery")
+    for chosen in (
+        operations.ReplayFilter(webhook=webhook, subject="cliente_7"),
+        operations.ReplayFilter(ids=(mine.pk,)),
+        operations.ReplayFilter(event_ids=(mine.event_id,)),
+        operations.ReplayFilter(
+            webhook=webhook,
+            subject="cliente_7",
+            event_patterns=("cliente.criado",),
+            errors=("",),
+            created_since=ago(hours=1),
+            created_until=timezone.now() + timedelta(hours=1),
+        ),
+    ):
+        job = operations.start_replay(chosen)
+        Delivery.objects.filter(pk=mine.pk).update(status="delivered")  # as it may well be later
+        [url] = re.findall(
+            r'href="(/admin/webhooks/delivery/\?[^"]*)"', client.get(page(job)).content.decode()
+        )
+        assert found(client, unescape(url)) == [mine.pk]
+        Delivery.objects.filter(pk=mine.pk).update(status="failed")
+    assert DELIVERIES not in login("view_replayjob").get(page(job)).content.decode()
+
+
+def test_a_replay_that_was_stopped_says_so(login: Login) -> None:
+    a_delivery(a_webhook())
+    job = operations.start_replay(operations.ReplayFilter())
+    client = login(*LOOK, "replay_delivery")
+    assert "It was stopped" not in client.get(page(job)).content.decode()
+    operations.stop_replay(job)
+    assert "It was stopped" in client.get(page(job)).content.decode()
+
+
+def test_a_page_with_nothing_to_send_again_has_a_way_back(login: Login) -> None:
+    html = login(*LOOK, "replay_delivery").get(REPLAY).content.decode()
+    assert "There is nothing to send again" in html
+    assert f'href="{DELIVERIES}">Back to the deliveries</a>' in html
+
+
+def test_a_search_that_finds_nothing_says_what_can_be_searched_for(login: Login) -> None:
+    client = login(*LOOK, "replay_delivery")
+    a_delivery(a_webhook())
+    html = client.get(DELIVERIES, {"q": "<nobody>"}).content.decode()
+    assert "Nothing is called “&lt;nobody&gt;” here." in html
+    assert REPLAY not in html, "there is nothing to send again"
+    html = client.get(DELIVERIES, {"q": "cliente_1"}).content.decode()
+    assert "Nothing is called" not in html
+    assert REPLAY in html
+
+
 # --- what one copies, and where one goes ----------------------------------------------------------
 def test_the_last_request_can_be_copied_and_runs_in_a_shell(login: Login) -> None:
     delivery = a_delivery(a_webhook(), an_event(body='{"data":{"nome":"D\'Ávila"}}'))
@@ -380,6 +435,14 @@ def test_it_leads_to_the_record_it_tells_of(login: Login) -> None:
         nobody = an_event(subject=odd)
         for row in (nobody, a_delivery(delivery.webhook, nobody)):
             assert odd in client.get(page(row)).content.decode()
+
+
+def test_what_tells_of_no_object_shows_a_dash(login: Login) -> None:
+    delivery = a_delivery(a_webhook(), an_event("webhook.teste", subject=""))
+    client = login(*LOOK)
+    for row in (delivery, delivery.event):
+        html = client.get(page(row)).content.decode()
+        assert re.search(r'field-subject_link">.*?<div class="readonly">—</div>', html, re.S)
 
 
 def test_it_says_when_the_next_try_follows_and_why_then(login: Login) -> None:

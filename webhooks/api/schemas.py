@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from api_common.describe import Named, nullable, object_of
 
@@ -55,7 +56,7 @@ def _options() -> Json:
     return {
         "type": "object",
         "description": _("What its format is limited to, or adds: of the format's own options."),
-        "anyOf": [{"title": _("none"), **object_of({})}, *known],
+        "anyOf": [{"title": pgettext_lazy("option", "none"), **object_of({})}, *known],
     }
 
 

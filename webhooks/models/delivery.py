@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .event import Event
 from .webhook import Webhook
@@ -98,7 +99,7 @@ class Attempt(models.Model):
     class Error(models.TextChoices):
         """Kinds of failure; `webhooks.failures` has a sentence for each."""
 
-        NONE = "", _("none")
+        NONE = "", pgettext_lazy("failure", "none")
         DNS = "dns", _("name not resolved")
         BLOCKED = "blocked", _("address not allowed")
         CONNECT = "connect", _("connection failed")

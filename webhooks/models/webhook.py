@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from uuid_utils.compat import uuid7
 
 from ..fields import SealedJSONField, SealedTextField
@@ -37,7 +38,8 @@ class Webhook(models.Model):
         DISABLED = "disabled", _("disabled")  # by the system; `status_reason` says why
 
     class Authentication(models.TextChoices):
-        NONE = "none", _("none")
+        # With a context: other apps say “none” of other things, which Portuguese tells apart.
+        NONE = "none", pgettext_lazy("authentication", "none")
         BASIC = "basic", _("Basic (user and password)")
         BEARER = "bearer", _("Bearer token")
         HEADER = "header", _("token in a header of its own")

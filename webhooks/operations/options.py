@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from ..formats.base import Format
 
@@ -34,7 +35,7 @@ def clean_options(format: Format, given: Any) -> dict[str, Any]:
     for name, value in given.items():
         schema = format.options.get(name)
         if schema is None:
-            known = ", ".join(format.options) or _("none")
+            known = ", ".join(format.options) or pgettext("option", "none")
             errors["format_options"] = [
                 _("This format has no option “%(name)s”. There are: %(known)s.")
                 % {"name": str(name)[:40], "known": known}
