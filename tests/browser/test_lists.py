@@ -19,6 +19,7 @@ LISTS = {
     name: reverse(f"admin:webhooks_{name}_changelist")
     for name in ("webhook", "delivery", "event", "auditentry", "replayjob")
 }
+TABLET = (1024, 768)
 TOO_WIDE = "results => results.scrollWidth > results.clientWidth"
 LINES = """cell => {
     const range = document.createRange();
@@ -59,11 +60,12 @@ def rows(transactional_db: None) -> None:
     operations.resume(webhook)
 
 
+@pytest.mark.parametrize("size", [DESKTOP, TABLET], ids=["desktop", "tablet"])
 @pytest.mark.parametrize("language", ["pt-br", "en"])
 def test_on_a_desk_no_column_lies_outside_and_no_date_is_broken(
-    visit: Visit, rows: None, language: str
+    visit: Visit, rows: None, language: str, size: tuple[int, int]
 ) -> None:
-    person = visit(language, DESKTOP)
+    person = visit(language, size)
     person.arrive_as(User.objects.create_superuser("ana"))
     for name, path in LISTS.items():
         person.open(path)

@@ -16,7 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_http_methods
 
 MOST_COUNTED = 10_000
-STYLES = {"all": ("webhooks/admin.css",)}
+STYLES = {"all": ("webhooks/admin.css", "webhooks/lists.css")}
 # They make pages nicer; none is needed.
 SCRIPTS = tuple(Script(f"webhooks/{name}.js", defer=True) for name in ("copy", "live", "lists"))
 

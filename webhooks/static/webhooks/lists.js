@@ -1,5 +1,5 @@
 // Lists: a narrow screen shows each row as a block, with the columns' names before the values
-// (admin.css). A long filter of which nothing is chosen is folded.
+// (lists.css). A long filter of which nothing is chosen is folded.
 "use strict";
 
 (() => {
