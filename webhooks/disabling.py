@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from . import audit, outbox, signals
+from .batches import update_in_batches
 from .conf import settings
 from .context import acting
 from .eventos import DISABLED_EVENT
@@ -26,6 +27,9 @@ from .models import Delivery, Tally, Webhook
 from .values import instant
 
 logger = logging.getLogger("webhooks.disabling")
+
+_CLAIMED = (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED)
+_PARKED_AT_ONCE = 5000  # deliveries
 
 
 def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -51,7 +55,6 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
         if not changed:
             return False
         webhook = Webhook.objects.using(using).select_related("owner").get(pk=webhook_id)
-        webhook.deliveries.filter(status=Delivery.Status.PENDING).update(lane=Webhook.Lane.PARKED)
         data = {
             "webhookId": str(webhook.pk),
             "nome": webhook.name,
@@ -61,6 +64,7 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
         draft = Draft(DISABLED_EVENT.name, f"webhook_{webhook.pk}", data, now, data)
         outbox.record([draft], using=using)
         audit.record(audit.Action.DISABLED, subject=audit.of(webhook))
+        transaction.on_commit(lambda: _park(webhook, using), using=using, robust=True)
         transaction.on_commit(lambda: _tell(webhook), using=using, robust=True)
     return True
 
@@ -103,6 +107,14 @@ def review(*, using: str = DEFAULT_DB_ALIAS) -> int:
                 ) % {**sums, "days": days}
             disabled += disable(webhook.pk, reason, using=using)
     return disabled
+
+
+def _park(webhook: Webhook, using: str) -> None:
+    """A slice of what is pending; the rest is left to mending, since the engine's thread waits."""
+    pending = Delivery.objects.using(using).filter(
+        webhook=webhook, status=Delivery.Status.PENDING, lane__in=_CLAIMED
+    )
+    update_in_batches(pending, {"lane": Webhook.Lane.PARKED}, most=_PARKED_AT_ONCE, passes=1)
 
 
 def _tell(webhook: Webhook) -> None:

@@ -232,6 +232,8 @@ class Intake:
     def _mend(self, now: float) -> None:
         self._next_mend = now + _MEND_EVERY
         self._queue.mend_lanes()
+        self._queue.mend_deleted()
+        self._queue.mend_stopped()
         self._queue.mend_parked()
         self._queue.mend_times(lease=self._lease)
         well = [

@@ -340,12 +340,20 @@ def test_who_may_not_change_secrets_is_told_that_one_was_made(login: Login) -> N
     assert webhook.signing_keys.get().secret.reveal() not in html
 
 
-def test_deleting_is_soft_and_not_held_back_by_history(root: Client) -> None:
+def test_deleting_is_soft_and_not_held_back_by_history(
+    root: Client, django_capture_on_commit_callbacks: Any
+) -> None:
     webhook = a_webhook()
     delivery = a_delivery(webhook, status=Delivery.Status.PENDING)
     assert webhook.name in root.get(page(webhook, "delete")).content.decode()
-    root.post(page(webhook, "delete"), {"post": "yes"})
+    with django_capture_on_commit_callbacks() as after_the_commit:
+        root.post(page(webhook, "delete"), {"post": "yes"})
     assert not Webhook.objects.exists()
+    # In the page's transaction, each of them would stay locked until all are cancelled.
+    delivery.refresh_from_db()
+    assert delivery.status == Delivery.Status.PENDING
+    for call in after_the_commit:
+        call()
     delivery.refresh_from_db()
     assert delivery.status == Delivery.Status.CANCELLED
 
@@ -544,6 +552,19 @@ def test_only_a_few_are_tested_at_once(root: Client) -> None:
     html = root.post(LIST, values, follow=True).content.decode()
     assert "At most 5" in html
     assert not Delivery.objects.exists()
+
+
+def test_tests_that_may_take_too_long_together_are_not_all_sent(root: Client) -> None:
+    quick, slow, other = [
+        a_webhook(name=name, timeout_seconds=seconds)
+        for name, seconds in [("a quick one", 5), ("a slow one", 30), ("another", 5)]
+    ]
+    selected = [quick.pk, slow.pk, other.pk]
+    values = {"action": "test_selected", "_selected_action": selected}
+    html = root.post(LIST, values, follow=True).content.decode()
+    assert "take too long: a slow one." in html
+    tested = Delivery.objects.values_list("webhook", flat=True)
+    assert set(tested) == {quick.pk, other.pk}
 
 
 # --- who may only look --------------------------------------------------------------------------

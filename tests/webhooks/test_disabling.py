@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
+from django.db import transaction
 from django.utils import timezone
 
 from tests.services.base import wait_until
@@ -259,6 +260,25 @@ def test_one_that_fails_for_days_is_disabled_and_people_are_told() -> None:
     assert webhook.status_reason in letter.body
     assert [each["webhook"].pk for each in heard] == [webhook.pk]
     assert webhook.deliveries.get().lane == Webhook.Lane.PARKED
+
+
+def test_disabling_parks_what_waits_after_its_commit_and_no_more_than_a_slice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All in one statement would lock it all, and hold the worker up, however much there is."""
+    monkeypatch.setattr(disabling, "_PARKED_AT_ONCE", 2)
+    webhook = make_webhook()
+    owe_troubled(webhook, 5)
+
+    def parked() -> int:
+        return webhook.deliveries.filter(lane=Webhook.Lane.PARKED).count()
+
+    with transaction.atomic():
+        assert disabling.disable(webhook.pk, "410")
+        assert parked() == 0
+    assert parked() == 2
+    queue_on().mend_stopped()
+    assert parked() == 5
 
 
 def _event() -> Any:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connections, transaction
 from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.services.base import PATIENCE
 from tests.webhooks.makers import SECRET, a_delivery, a_webhook
-from webhooks import operations
+from webhooks import batches, operations
+from webhooks.batches import update_in_batches
 from webhooks.fields import MASK
 from webhooks.models import Delivery, SigningKey, Webhook
 from webhooks.queue import queue_on
@@ -254,13 +258,43 @@ def test_what_was_parked_after_a_resume_does_not_stay_so() -> None:
 
 def test_more_than_a_batch_is_parked() -> None:
     webhook = a_webhook()
-    from webhooks.operations._batches import update_in_batches
-
     for _ in range(7):
         a_delivery(webhook, status=Delivery.Status.PENDING)
     changed = update_in_batches(webhook.deliveries.filter(lane=0), {"lane": 2}, batch_size=3)
     assert changed == 7
     assert not webhook.deliveries.filter(lane=0).exists()
+
+
+@pytest.mark.postgres_only
+@pytest.mark.django_db(transaction=True)
+def test_what_a_worker_had_locked_is_cancelled_in_a_later_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    webhook = a_webhook()
+    delivery = a_delivery(webhook, status=Delivery.Status.PENDING)
+    locked, passed_over = threading.Event(), threading.Event()
+
+    def record() -> None:
+        try:
+            with transaction.atomic():
+                Delivery.objects.select_for_update().get(pk=delivery.pk)
+                locked.set()
+                passed_over.wait(PATIENCE)
+        finally:
+            connections.close_all()
+
+    worker = threading.Thread(target=record)
+
+    def pause(seconds: float) -> None:
+        passed_over.set()
+        worker.join(PATIENCE)
+
+    monkeypatch.setattr(batches.time, "sleep", pause)
+    worker.start()
+    assert locked.wait(PATIENCE)
+    assert operations.delete_webhook(webhook) == 1
+    delivery.refresh_from_db()
+    assert delivery.status == Delivery.Status.CANCELLED
 
 
 def test_disabling_needs_a_reason() -> None:

@@ -17,7 +17,7 @@ from tests.services.base import PATIENCE
 from tests.webhooks.makers import a_delivery, a_webhook, an_event
 from webhooks import breaker, operations
 from webhooks.models import Attempt, Delivery, Event, Webhook
-from webhooks.queue import Job, Pulse, Result, queue_on
+from webhooks.queue import Job, Pulse, Result, mending, queue_on
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -651,17 +651,88 @@ def test_what_was_parked_after_a_resume_is_found(queue, webhook):
     assert queue.mend_parked() == 0
 
 
-def test_what_was_parked_after_its_webhook_was_deleted_does_not_wait_for_ever(queue, webhook):
-    operations.delete_webhook(webhook)
-    owed(webhook, 3, lane=PARKED)
-    queue.mend_parked()
-    assert len(queue.claim(9, lease=LEASE)) == 3  # whoever claims them cancels them
+def test_a_stray_is_found_however_long_ago_its_webhook_was_resumed(queue, webhook):
+    Webhook.objects.update(status_changed_at=timezone.now() - 48 * HOUR)
+    owed(webhook, lane=PARKED)
+    assert queue.mend_parked() == 1
 
 
-def test_a_test_of_ones_own_is_not_taken_for_a_stray(queue, webhook):
+def test_strays_are_found_in_the_middle_of_much_that_is_parked_rightly(queue, webhook, monkeypatch):
+    monkeypatch.setattr(mending, "_NEWEST", 1)
+    paused = a_webhook(name="paused", status=Webhook.Status.PAUSED, lane=PARKED)
+    now = timezone.now()
+    for minutes in range(9, 0, -1):
+        owner = webhook if minutes == 3 else paused
+        owed(owner, lane=PARKED, next_attempt_at=now - minutes * HOUR)
+    found = [queue.mend_parked(limit=2) for _look in range(5)]
+    assert found == [0, 0, 0, 1, 0]
+    owed(webhook, lane=PARKED)  # the newest
+    assert queue.mend_parked(limit=2) == 1
+
+
+@pytest.mark.parametrize("lane", Webhook.Lane.values)
+def test_what_is_still_owed_to_a_deleted_webhook_is_cancelled(queue, webhook, lane):
+    """The deletion was interrupted, or a fan-out committed after it; some days ago."""
+    left = owed(webhook, 3, lane=lane)
+    Webhook.objects.update(
+        deleted_at=timezone.now() - 48 * HOUR, status_changed_at=timezone.now() - 48 * HOUR
+    )
+    other = owed(a_webhook(name="other"))
+    assert [queue.mend_deleted(limit=2) for _look in range(3)] == [2, 1, 0]
+    for delivery in left:
+        delivery.refresh_from_db()
+        assert (delivery.status, delivery.next_attempt_at) == (Delivery.Status.CANCELLED, None)
+        assert delivery.finished_at is not None
+    other[0].refresh_from_db()
+    assert other[0].status == PENDING
+
+
+def test_where_nothing_is_owed_to_deleted_webhooks_one_query_finds_that_out(
+    queue, webhook, django_assert_num_queries
+):
+    owed(webhook, 3)
+    with django_assert_num_queries(1):
+        queue.mend_deleted()
+
+
+def test_what_a_stop_left_in_a_lane_that_nobody_claims_from_is_parked(queue, webhook):
+    left = owed(webhook, 3, lane=TROUBLED)
+    served = owed(a_webhook(name="served", lane=TROUBLED), lane=TROUBLED)
+    Webhook.objects.filter(pk=webhook.pk).update(status=Webhook.Status.PAUSED, lane=PARKED)
+    assert [queue.mend_stopped(limit=2) for _look in range(3)] == [2, 1, 0]
+    lanes = dict(Delivery.objects.values_list("pk", "lane"))
+    assert lanes == {**{each.pk: PARKED for each in left}, served[0].pk: TROUBLED}
+
+
+def a_test_of(webhook: Webhook, **values: Any) -> Delivery:
     event = an_event("webhook.teste", only_webhook=webhook)
-    a_delivery(webhook, event, status=PENDING, lane=PARKED)
+    return a_delivery(webhook, event, **{"status": PENDING, "lane": PARKED, **values})
+
+
+def test_a_test_that_is_being_sent_is_not_taken_for_a_stray(queue, webhook):
+    delivery = a_test_of(webhook, next_attempt_at=timezone.now() + HOUR)
     assert queue.mend_parked() == 0
+    operations.resume(webhook)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.lane) == (PENDING, PARKED)
+
+
+@pytest.mark.parametrize("status", Webhook.Status.values)
+def test_a_test_whose_sender_was_killed_fails_once_its_lease_is_over(queue, webhook, status):
+    Webhook.objects.update(status=status)
+    delivery = a_test_of(webhook, next_attempt_at=timezone.now() - HOUR)
+    queue.mend_parked()
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.next_attempt_at) == (FAILED, None)
+    assert delivery.finished_at is not None
+
+
+def test_a_test_that_was_sent_again_while_paused_goes_out_when_that_ends(queue, webhook):
+    operations.pause(webhook)
+    delivery = a_test_of(webhook, attempt_count=1)
+    queue.mend_parked()
+    operations.resume(webhook)
+    assert [job.delivery_id for job in queue.claim(9, lease=LEASE)] == [delivery.pk]
 
 
 # --- what receivers are like ------------------------------------------------------------------

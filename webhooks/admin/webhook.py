@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -278,11 +279,14 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         return names, {self.opts.verbose_name_plural: len(names)}, missing, []
 
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
-        operations.delete_webhook(obj)
+        # The page's own transaction is open: cancelled in there, all that it has pending would be
+        # locked until it ends.
+        operations.mark_deleted(obj)
+        transaction.on_commit(partial(operations.cancel_owed, obj), robust=True)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
         for webhook in queryset:
-            operations.delete_webhook(webhook)
+            self.delete_model(request, webhook)
 
 
 def _some(events: list[str]) -> str:

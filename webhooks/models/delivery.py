@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -47,6 +48,11 @@ class Delivery(models.Model):
     last_error = models.CharField(_("last failure"), max_length=20, blank=True)
     created_at = models.DateTimeField(_("created at"))
     finished_at = models.DateTimeField(_("finished at"), null=True)
+
+    TEST_UNDER_WAY: ClassVar[Q] = Q(
+        lane=Webhook.Lane.PARKED, event__only_webhook__isnull=False, attempt_count=0
+    )
+    """Of pending ones: whoever sends the test (operations.testing) does it, and no worker."""
 
     class Meta:
         verbose_name = _("delivery")
@@ -91,6 +97,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.pk}"
+
+    @staticmethod
+    def settled(status: str) -> dict[str, Any]:
+        """The changes that end deliveries without another attempt."""
+        return {"status": status, "next_attempt_at": None, "finished_at": timezone.now()}
 
 
 class Attempt(models.Model):

@@ -54,7 +54,7 @@ from .replay import (
 )
 from .roles import ROLES, ensure_roles
 from .secrets import active_keys, expire_old_keys, public_key, public_keys, rotate_secret
-from .states import delete_webhook, disable, pause, resume
+from .states import cancel_owed, delete_webhook, disable, mark_deleted, pause, resume
 from .testing import send_test
 from .validation import clean_secret, clean_url, clean_webhook
 from .webhooks import (
@@ -98,6 +98,7 @@ __all__ = [
     "alarm",
     "assign",
     "backlog",
+    "cancel_owed",
     "cancelled",
     "clean_secret",
     "clean_subject",
@@ -118,6 +119,7 @@ __all__ = [
     "forget",
     "health",
     "maintain",
+    "mark_deleted",
     "matching",
     "newest_delivery",
     "not_sent",

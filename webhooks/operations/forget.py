@@ -218,7 +218,7 @@ def _cancel(events: set[UUID]) -> tuple[int, set[UUID]]:
         .values_list("id", flat=True)
     )
     cancelled = Delivery.objects.filter(id__in=held).update(
-        status=Delivery.Status.CANCELLED, next_attempt_at=None, finished_at=timezone.now()
+        **Delivery.settled(Delivery.Status.CANCELLED)
     )
     return cancelled, set(pending.values_list("event_id", flat=True))
 

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import audit, disabling, wakeup
+from ..batches import update_in_batches
 from ..models import Delivery, Webhook
-from ._batches import update_in_batches
 
 logger = logging.getLogger("webhooks.operations")
 
@@ -50,7 +50,9 @@ def resume(webhook: Webhook) -> Webhook:
         failing_since=None, failure_count=0, hold_until=None, next_turn_at=None
     )
     unparked = update_in_batches(
-        webhook.deliveries.filter(status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED),
+        webhook.deliveries.filter(status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED).exclude(
+            Delivery.TEST_UNDER_WAY
+        ),
         {"lane": webhook.home_lane},
     )
     wakeup.request()
@@ -70,6 +72,15 @@ def delete_webhook(webhook: Webhook) -> int:
 
     :returns: how many pending deliveries were cancelled.
     """
+    mark_deleted(webhook)
+    return cancel_owed(webhook)
+
+
+def mark_deleted(webhook: Webhook) -> None:
+    """The first half of `delete_webhook`, for whoever has a transaction open: it ends the sending.
+
+    `cancel_owed` is for after the commit. Should it not come to that, a worker's mending does it.
+    """
     with transaction.atomic():
         webhook = locked(webhook)
         webhook.status = Webhook.Status.PAUSED
@@ -81,13 +92,13 @@ def delete_webhook(webhook: Webhook) -> int:
         webhook.save(update_fields=[*_STATE, "deleted_at", "auth_secret", "headers"])
         webhook.signing_keys.all().delete()
         audit.record(audit.Action.DELETED, subject=audit.of(webhook), detail=webhook.name)
+
+
+def cancel_owed(webhook: Webhook) -> int:
+    """The second half: cancel what is pending, in batches. :returns: how many deliveries."""
     cancelled = update_in_batches(
         webhook.deliveries.filter(status=Delivery.Status.PENDING),
-        {
-            "status": Delivery.Status.CANCELLED,
-            "next_attempt_at": None,
-            "finished_at": timezone.now(),
-        },
+        Delivery.settled(Delivery.Status.CANCELLED),
     )
     logger.info(
         "Webhook %s deleted; %d deliveries were cancelled.",

@@ -35,7 +35,7 @@ def send_test(webhook: Webhook) -> Attempt:
             event_id=event_id,
             webhook=webhook,
             # No worker claims from this lane, so the attempt is this call's own. Should this call
-            # be killed, the webhook's resuming or a worker's mending of lanes ends it.
+            # be killed, a worker's mending ends it once the lease is over.
             lane=Webhook.Lane.PARKED,
             next_attempt_at=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
             created_at=timezone.now(),
@@ -45,5 +45,5 @@ def send_test(webhook: Webhook) -> Attempt:
         return direct.deliver_now(delivery)
     finally:
         Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
-            status=Delivery.Status.FAILED, next_attempt_at=None, finished_at=timezone.now()
+            **Delivery.settled(Delivery.Status.FAILED)
         )

@@ -25,13 +25,11 @@ from uuid import UUID
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Exists, F, OuterRef, Q
 
-from .. import breaker, latency
+from .. import latency
 from ..models import Attempt, Delivery, Event, Webhook
-
-NORMAL, TROUBLED = Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED
+from .mending import NORMAL, TROUBLED, Mending
 
 
 @dataclass(slots=True)
@@ -116,11 +114,8 @@ class Due:
         return self.events or self.normal or self.troubled
 
 
-class Queue(abc.ABC):
+class Queue(Mending):
     """The same shape over each database."""
-
-    def __init__(self, using: str) -> None:
-        self.using = using
 
     @property
     def connection(self) -> BaseDatabaseWrapper:
@@ -210,75 +205,6 @@ class Queue(abc.ABC):
             failing_since=None,
         ).update(lane=NORMAL, version=F("version") + 1)
 
-    def mend_lanes(self) -> None:
-        """Find deliveries that were moved while their receiver was being taken out of the lane."""
-        Webhook.all_objects.using(self.using).filter(
-            lane=NORMAL, pk__in=self._troubled().values("webhook_id")
-        ).update(lane=TROUBLED, version=F("version") + 1)
-
-    def _troubled(self) -> QuerySet[Delivery]:
-        return Delivery.objects.using(self.using).filter(
-            status=Delivery.Status.PENDING, lane=TROUBLED
-        )
-
-    def mend_parked(self, *, limit: int = 5000) -> int:
-        """Find deliveries that were parked while, or after, their webhook was resumed or deleted.
-
-        Either may be interrupted; a worker that had not heard of it may park what it claimed.
-
-        :returns: how many of them (of each lane `limit` at most) are due again.
-        """
-        # Only a change of state leaves strays: webhooks whose state is older have none.
-        changed = Webhook.all_objects.using(self.using).filter(
-            Q(status=Webhook.Status.ACTIVE, deleted_at=None) | Q(deleted_at__isnull=False),
-            status_changed_at__gt=timezone.now() - dt.timedelta(days=1),
-        )
-        parked = Delivery.objects.using(self.using).filter(
-            status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED
-        )
-        homes: dict[int, list[UUID]] = {}
-        for webhook in changed.only("rate_limit", "deleted_at"):
-            # What is owed to a deleted one is cancelled by whoever claims it.
-            lane = webhook.home_lane if webhook.deleted_at is None else NORMAL
-            homes.setdefault(lane, []).append(webhook.pk)
-        mended = 0
-        for lane, webhook_ids in homes.items():
-            strays = parked.filter(webhook__in=webhook_ids, event__only_webhook=None)
-            ids = list(strays.values_list("pk", flat=True)[:limit])
-            mended += parked.filter(pk__in=ids).update(lane=lane)
-        return mended
-
-    @abc.abstractmethod
-    def _in(self, seconds: float) -> Any:
-        """The moment in so many seconds by the clock that the queue goes by, for the ORM."""
-
-    def mend_times(self, *, lease: float) -> None:
-        """Find what would wait for a moment that is not to come.
-
-        A clock that was turned back leaves deliveries from the future: they become due when the
-        leases are over that may be on them, not when the clock has caught up. Those made before
-        that may be late, by as much as it was turned back.
-        """
-        pending = Delivery.objects.using(self.using).filter(status=Delivery.Status.PENDING)
-        # `lane` leads the index of what is due.
-        pending.filter(lane__in=Webhook.Lane.values, next_attempt_at=None).update(
-            next_attempt_at=self._in(0)
-        )
-        from_the_future = pending.filter(created_at__gt=self._in(_CLOCK_TOLERANCE))
-        from_the_future.filter(fence=0, next_attempt_at__gt=self._in(0)).update(
-            next_attempt_at=self._in(0)
-        )
-        from_the_future.filter(next_attempt_at__gt=self._in(lease)).update(
-            next_attempt_at=self._in(lease)
-        )
-        # The turns of a limited rate last a second or one request's time.
-        webhooks = Webhook.all_objects.using(self.using)
-        for webhook in webhooks.filter(next_turn_at__gt=self._in(_CLOCK_TOLERANCE)):
-            turn = max(1.0, 1 / (breaker.bounded_rate(webhook.rate_limit) or breaker.MOST_RATE))
-            webhooks.filter(
-                pk=webhook.pk, next_turn_at__gt=self._in(_CLOCK_TOLERANCE + turn)
-            ).update(next_turn_at=None)
-
     def respect_erasures(self, delivery_ids: Iterable[int]) -> None:
         """Empty the attempts of deliveries whose event was erased (operations.forget).
 
@@ -294,9 +220,6 @@ class Queue(abc.ABC):
         rows = Event.objects.using(self.using).filter(pk__in=set(event_ids))
         return dict(rows.values_list("pk", "snapshot"))
 
-
-# Seconds by which clocks that take part may differ.
-_CLOCK_TOLERANCE = 60.0
 
 # The columns of a Job, in its order.
 JOB_COLUMNS = (

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from .. import breaker, latency
 from ..models import Attempt, Delivery, Event, Tally, Webhook
-from .base import JOB_COLUMNS, TROUBLED, Due, Failing, Job, Pulse, Queue, Result
+from .base import JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
+from .mending import TROUBLED
 
 
 class SQLiteQueue(Queue):
