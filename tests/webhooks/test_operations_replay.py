@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
+from django.db.models import QuerySet
 
-from tests.services.base import PATIENCE
+from tests.services.base import PATIENCE, wait_until
 from tests.webhooks.makers import a_delivery, a_webhook, ago, an_event
 from webhooks import operations
-from webhooks.models import Delivery, Webhook
+from webhooks.models import Delivery, Event, Webhook
 from webhooks.operations import ReplayFilter
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -84,9 +88,59 @@ def test_two_who_ask_at_the_same_time_send_once() -> None:
     with ThreadPoolExecutor(2) as pool:
         asked = [pool.submit(ask) for _ in range(2)]
         sent = [each.result(30) for each in asked]
-    # What one has locked the other passes over; nobody counts it twice.
+    # What one has locked the other waits for; nobody counts it twice.
     assert sum(sent) == 60
     assert Delivery.objects.filter(status=Status.PENDING).count() == 60
+
+
+@contextmanager
+def locked_meanwhile(rows: QuerySet[Any]) -> Iterator[None]:
+    """Another transaction holds these rows, until somebody waits for them."""
+    locked, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                list(rows.select_for_update(of=("self",), no_key=True))
+                locked.set()
+                wait_until(lambda: over.is_set() or waits(cursor), what="who waits for the rows")
+        finally:
+            connections.close_all()
+
+    def waits(cursor: Any) -> bool:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert locked.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        over.set()
+        holder.join(PATIENCE)
+
+
+@pytest.mark.postgres_only
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("rows", [Event.objects, Delivery.objects], ids=["event", "delivery"])
+def test_what_another_has_locked_is_waited_for_and_not_left_out(rows: Any) -> None:
+    webhook = a_webhook()
+    for _ in range(3):
+        a_delivery(webhook)
+    with locked_meanwhile(rows.all()):
+        assert operations.replay(operations.replayable(), batch_size=2) == 3
+
+
+@pytest.mark.postgres_only
+@pytest.mark.django_db(transaction=True)
+def test_recovery_leaves_out_no_event_that_another_has_locked() -> None:
+    webhook = a_webhook()
+    for _ in range(3):
+        an_event(occurred_at=ago(hours=1))
+    with locked_meanwhile(Event.objects.all()):
+        assert operations.recover(webhook, ago(hours=3), batch_size=2).missing == 3
+    assert webhook.deliveries.count() == 3
 
 
 def test_filters_narrow_together() -> None:

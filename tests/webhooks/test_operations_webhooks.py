@@ -265,6 +265,26 @@ def test_more_than_a_batch_is_parked() -> None:
     assert not webhook.deliveries.filter(lane=0).exists()
 
 
+class ReadsElsewhere:
+    """A router of a project with a replica, which the tests do not have."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+def test_what_changes_rows_asks_no_replica_for_them(settings: Any) -> None:
+    webhook = a_webhook()
+    a_delivery(webhook, status=Delivery.Status.PENDING)
+    failed = a_delivery(webhook)
+    settings.DATABASE_ROUTERS = [ReadsElsewhere()]
+    pending = Delivery.objects.filter(status=Delivery.Status.PENDING)
+    assert update_in_batches(pending, Delivery.settled(Delivery.Status.FAILED)) == 1
+    assert operations.replay(Delivery.objects.filter(pk=failed.pk)) == 1
+
+
 @pytest.mark.postgres_only
 @pytest.mark.django_db(transaction=True)
 def test_what_a_worker_had_locked_is_cancelled_in_a_later_pass(

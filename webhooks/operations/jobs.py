@@ -182,12 +182,13 @@ def _advance(pk: int) -> float | None:
             return None
         size = min(SLICE, max(1, job.rate))
         deliveries = replayable(read(job.chosen)).filter(id__lte=job.until_id)
-        batch, sent = replay_batch(deliveries, job.last_id, size)
-        done = len(batch) < size
-        pause = len(batch) / job.rate
+        batch = replay_batch(deliveries, job.last_id, size)
+        sent = len(batch.sent)
+        done = batch.through < size
+        pause = batch.through / job.rate
         changes: dict[str, Any] = {
             "sent": F("sent") + sent,
-            "last_id": batch[-1].pk if batch else job.last_id,
+            "last_id": batch.last_id,
             "leased_until": timezone.now() + timedelta(seconds=pause) + LEASE,
         }
         if done:

@@ -126,42 +126,62 @@ def _replay(
     last_id = 0
     while True:
         with transaction.atomic():
-            batch, sent = replay_batch(deliveries, last_id, batch_size)
-        tally.add(sent, (audit.of(delivery) for delivery in batch))
-        if progress(len(batch)) is STOP or len(batch) < batch_size:
+            batch = replay_batch(deliveries, last_id, batch_size)
+        tally.add(len(batch.sent), (audit.of(delivery) for delivery in batch.sent))
+        if progress(batch.through) is STOP or batch.through < batch_size:
             return
-        last_id = batch[-1].pk
+        last_id = batch.last_id
 
 
-def replay_batch(
-    deliveries: QuerySet[Delivery], after_id: int, size: int
-) -> tuple[list[Delivery], int]:
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What `replay_batch` did."""
+
+    last_id: int
+    """Of the last delivery that it went through."""
+    through: int
+    """How many it went through; at the end, fewer than it was asked to."""
+    sent: list[Delivery]
+    """Those on their way by it. The others were sent by somebody else meanwhile, or pruned."""
+
+
+def replay_batch(deliveries: QuerySet[Delivery], after_id: int, size: int) -> Batch:
     """Send the next of these deliveries again, in the transaction that is open.
 
     :param after_id: the id of the last that was gone through; 0 at first.
-    :returns: those gone through, fewer than `size` at the end; how many are on their way by it.
     """
-    # The events are locked too, so that pruning cannot take their bodies meanwhile.
-    batch = list(
-        deliveries.filter(id__gt=after_id)
-        .exclude(event__body="")
+    # Of the database that is written to: a replica may not know of a failure yet.
+    deliveries = deliveries.using(deliveries.select_for_update().db)
+    chosen = deliveries.exclude(event__body="").order_by("id")
+    rows = list(chosen.filter(id__gt=after_id).values_list("id", "event")[:size])
+    if not rows:
+        return Batch(last_id=after_id, through=0, sent=[])
+    # Events first, their deliveries then, each in order: nobody who holds a delivery waits for an
+    # event. Pruning, which takes them too, cannot take a body meanwhile; what it has locked
+    # already, or another replay, is waited for and not left out.
+    events = list(
+        Event.objects.filter(pk__in={event for _id, event in rows})
         .order_by("id")
-        .select_related("event", "webhook")
-        .only("event__id", "webhook__status", "webhook__lane", "webhook__rate_limit")
-        .select_for_update(skip_locked=True, of=("self", "event"))[:size]
+        .select_for_update(no_key=True, of=("self",))
+        .values_list("id", flat=True)
     )
-    sent = 0
+    batch = list(
+        chosen.filter(id__in=[id for id, _event in rows], event__in=events, status__in=SETTLED)
+        .select_related("webhook")
+        .only("webhook__status", "webhook__lane", "webhook__rate_limit")
+        .select_for_update(of=("self",))
+    )
     for lane, ids in _by_lane(batch).items():
-        sent += Delivery.objects.filter(id__in=ids, status__in=SETTLED).update(
+        Delivery.objects.filter(id__in=ids).update(
             status=Delivery.Status.PENDING,
             lane=lane,
             next_attempt_at=timezone.now(),
             schedule_position=0,
             finished_at=None,
         )
-    if sent:
+    if batch:
         transaction.on_commit(wakeup.request, robust=True)
-    return batch, sent
+    return Batch(last_id=rows[-1][0], through=len(rows), sent=batch)
 
 
 def recover(
@@ -225,10 +245,11 @@ def _create_missing(
     while True:
         with transaction.atomic():
             remaining = events if last_id is None else events.filter(id__gt=last_id)
+            # What another recovery or pruning has locked is waited for and not left out.
             batch = list(
                 remaining.order_by("id")
                 .only("id")
-                .select_for_update(skip_locked=True, of=("self",), no_key=True)[:batch_size]
+                .select_for_update(no_key=True, of=("self",))[:batch_size]
             )
             if batch:
                 lane = sending_lane(Webhook.objects.get(pk=webhook.pk))
