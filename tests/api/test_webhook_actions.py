@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rest_framework.settings import api_settings
@@ -17,6 +18,7 @@ from tests.webhooks.makers import (
     ago,
     an_attempt,
     an_event,
+    lose_the_encryption_key,
     receiver,
 )
 from webhooks import signing
@@ -91,6 +93,16 @@ def test_rotating_without_overlap_ends_the_old_secret_at_once(root: Caller) -> N
     response = root.post(f"webhooks/{webhook.pk}/rotate-secret/", body)
     assert response.json()["secret"] == "another-secret-of-mine"
     assert [key.secret.reveal() for key in SigningKey.objects.all()] == ["another-secret-of-mine"]
+
+
+def test_a_secret_whose_encryption_key_was_lost_can_be_replaced(
+    root: Caller, settings: Any
+) -> None:
+    webhook = a_webhook()
+    lose_the_encryption_key(settings)
+    response = root.post(f"webhooks/{webhook.pk}/rotate-secret/", {"overlapSeconds": 0})
+    assert response.status_code == 200
+    assert webhook.signing_keys.get().secret.reveal() == response.json()["secret"]
 
 
 @pytest.mark.parametrize(

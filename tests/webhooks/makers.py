@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from cryptography.fernet import Fernet
 from django.utils import timezone
 
 from tests.services.base import PATIENCE
@@ -29,6 +30,11 @@ def a_webhook(**values: Any) -> Webhook:
     )
     SigningKey.objects.create(webhook=webhook, secret=SECRET)
     return webhook
+
+
+def lose_the_encryption_key(settings: Any) -> None:
+    """What was sealed until now cannot be read any more."""
+    settings.WEBHOOKS = {**settings.WEBHOOKS, "ENCRYPTION_KEYS": [Fernet.generate_key().decode()]}
 
 
 def a_message(

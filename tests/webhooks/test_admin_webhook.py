@@ -24,6 +24,7 @@ from tests.webhooks.makers import (
     a_webhook,
     an_attempt,
     an_event,
+    lose_the_encryption_key,
     receiver,
 )
 from webhooks import operations
@@ -491,6 +492,15 @@ def test_the_page_that_changes_a_secret_asks_in_whole_hours_and_has_a_way_back(
     html = root.get(page(webhook, "rotate"), headers={"accept-language": "pt-br"}).content.decode()
     assert 'name="overlap_hours" value="24"' in html
     assert f'href="{page(webhook)}">Não, voltar</a>' in html
+
+
+def test_a_secret_whose_encryption_key_was_lost_can_be_changed(root: Client, settings: Any) -> None:
+    webhook = a_webhook()
+    lose_the_encryption_key(settings)
+    assert root.get(page(webhook, "rotate")).status_code == 200
+    values = {"newest": webhook.signing_keys.get().pk, "overlap_hours": "0", "secret": ""}
+    secret = secret_on(root.post(page(webhook, "rotate"), values).content.decode())
+    assert webhook.signing_keys.get().secret.reveal() == secret
 
 
 @pytest.mark.parametrize(

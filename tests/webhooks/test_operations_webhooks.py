@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.services.base import PATIENCE
-from tests.webhooks.makers import SECRET, a_delivery, a_webhook
+from tests.webhooks.makers import SECRET, a_delivery, a_webhook, lose_the_encryption_key
 from webhooks import batches, operations
 from webhooks.batches import update_in_batches
 from webhooks.fields import MASK
@@ -381,6 +382,15 @@ def test_rotation_without_overlap_ends_the_old_secret_at_once() -> None:
     webhook = a_webhook()
     secret = operations.rotate_secret(webhook, overlap_seconds=0)
     assert [key.secret.reveal() for key in webhook.signing_keys.all()] == [secret]
+
+
+def test_a_secret_whose_encryption_key_was_lost_can_be_replaced(settings: Any) -> None:
+    webhook, _secret = create()
+    lose_the_encryption_key(settings)
+    new = operations.rotate_secret(webhook)
+    assert operations.active_keys(webhook)[0].secret.reveal() == new
+    operations.expire_old_keys(webhook)
+    assert [key.secret.reveal() for key in webhook.signing_keys.all()] == [new]
 
 
 def test_a_second_rotation_does_not_prolong_the_first_ones_overlap() -> None:

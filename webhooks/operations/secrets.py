@@ -120,11 +120,20 @@ def _rotate(
         )
     text = make_secret(webhook.format, secret, algorithm)
     # No generator: its variables would stay in an error report.
-    if text in [key.secret.reveal() for key in old]:
+    if text in [_readable(key) for key in old]:
         raise ValidationError({"secret": _("This is the secret in use: give another.")})
     _expire(old, overlap_seconds)
     add_key(webhook, algorithm, text)
     return shareable(text, algorithm)
+
+
+@sensitive_variables()
+def _readable(key: SigningKey) -> str | None:
+    """Its secret; None where that cannot be read, and so is to be replaced all the more."""
+    try:
+        return str(key.secret.reveal())
+    except SecretUnreadable:
+        return None
 
 
 def expire_old_keys(webhook: Webhook) -> int:
