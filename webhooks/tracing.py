@@ -9,12 +9,15 @@ is absent, or no provider is set up, none of it happens.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import __version__
+
+logger = logging.getLogger("webhooks.tracing")
 
 try:
     from opentelemetry import trace
@@ -100,9 +103,14 @@ class _Span(Attempting):
         self.traceparent = _traceparent(self._span)
 
     def __exit__(self, *exc_info: object) -> None:
-        self._span.end()
+        with _whatever_happens():
+            self._span.end()
 
     def tell(self, result: Result) -> None:
+        with _whatever_happens():
+            self._tell(result)
+
+    def _tell(self, result: Result) -> None:
         attempt: dict[str, Any] = result.attempt or {}
         if attempt.get("status_code"):
             self._span.set_attribute("http.response.status_code", attempt["status_code"])
@@ -116,9 +124,26 @@ _OFF = Attempting()
 
 
 def attempting(job: Job, url: str) -> Attempting:
-    """The span of an attempt, under that of the event's recording."""
-    tracer = _tracer()
-    return _OFF if tracer is None else _Span(tracer, job, url)
+    """The span of an attempt, under that of the event's recording. Nothing here fails it."""
+    try:
+        tracer = _tracer()
+        return _OFF if tracer is None else _Span(tracer, job, url)
+    except Exception as problem:
+        _give_up(problem)
+        return _OFF
+
+
+@contextlib.contextmanager
+def _whatever_happens() -> Iterator[None]:
+    try:
+        yield
+    except Exception as problem:
+        _give_up(problem)
+
+
+def _give_up(problem: Exception) -> None:
+    # Its kind alone: its words may hold an address, with the secrets in it.
+    logger.warning("An attempt could not be traced (%s).", type(problem).__name__)
 
 
 def _traceparent(span: Span) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -100,6 +100,41 @@ def test_what_the_sampler_leaves_out_stays_out_in_the_worker(
         deliver_all()
     assert spans.get_finished_spans() == ()
     assert int(got[0][0]["traceparent"][-2:], 16) & trace.TraceFlags.SAMPLED == 0
+
+
+class Broken(SpanProcessor):
+    """One that fails as a span begins, or as it ends."""
+
+    def __init__(self, when: str) -> None:
+        setattr(self, when, self._fail)
+
+    def _fail(self, *args: object) -> None:
+        raise RuntimeError("out of order")
+
+
+@pytest.mark.parametrize("when", ["on_start", "on_end"])
+def test_what_fails_in_tracing_fails_no_delivery(
+    spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    make_cliente()
+    provider = TracerProvider()
+    provider.add_span_processor(Broken(when))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    with receiver() as (url, got):
+        a_webhook(url=url)
+        deliver_all()
+    assert len(got) == 1
+    assert Attempt.objects.get().succeeded
+
+
+def test_an_address_that_nobody_can_read_is_an_attempt_that_fails(
+    spans: InMemorySpanExporter,
+) -> None:
+    """As it may stand in an old row."""
+    a_webhook(url="https://[exemplo.com/")
+    make_cliente()
+    deliver_all()
+    assert Attempt.objects.get().error == Attempt.Error.BLOCKED
 
 
 def test_an_error_at_the_save_leaves_nothing_of_it_in_the_trace(
