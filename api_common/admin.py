@@ -102,6 +102,7 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         obj.save()
         request._new_api_token = text  # type: ignore[attr-defined]
 
+    @sensitive_variables()
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
@@ -116,7 +117,8 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         response = TemplateResponse(request, "admin/api_common/token/created.html", context)
         response["Cache-Control"] = "no-store"
-        return response
+        # Here, where an error report hides the template's variables; later it would show them.
+        return response.render()
 
     @admin.action(description=_("Revoke the selected tokens"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:

@@ -271,6 +271,18 @@ def test_no_error_report_of_the_page_that_shows_the_secret_shows_it(
     assert_clean(*reports())
 
 
+def test_no_error_report_of_the_page_that_shows_an_api_token_shows_it(
+    root: Client, reports: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The page's context can be shown, and only what is rendered fails.
+    monkeypatch.setattr(_Exploding, "__repr__", object.__repr__)
+    monkeypatch.setattr(tokens.secrets, "token_urlsafe", lambda size: TOKEN)
+    monkeypatch.setattr("django.contrib.admin.sites.AdminSite.each_context", exploding_context)
+    root.post(reverse("admin:api_common_token_add"), {"user": User.objects.get().pk, "name": "ERP"})
+    assert reports()
+    assert_clean(*reports())
+
+
 class _Exploding:
     def __str__(self) -> str:
         raise Boom("something broke")
