@@ -456,7 +456,11 @@ def test_it_says_when_the_next_try_follows_and_why_then(login: Login) -> None:
     client = login(*LOOK)
     assert "the schedule waits 90 seconds" in client.get(page(delivery)).content.decode()
     an_attempt(delivery, response_headers={"Retry-After": "77"})
-    assert "(Retry-After: 77)" in client.get(page(delivery)).content.decode()
+    assert "the receiver asked for 77 seconds" in client.get(page(delivery)).content.decode()
+    an_attempt(delivery, response_headers={"Retry-After": "call Ana"})
+    html = client.get(page(delivery)).content.decode()
+    assert "the schedule waits 90 seconds" in html
+    assert "call Ana" not in html, "what receivers wrote is for those who may see payloads"
     Webhook.objects.update(hold_until=timezone.now() + timedelta(hours=1))
     assert "Its receiver is left alone until" in client.get(page(delivery)).content.decode()
 

@@ -13,9 +13,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from .. import audit, formats, patterns
+from .. import audit, formats, patterns, retry
 from ..conf import settings
-from ..models import AuditEntry, Delivery, Event, Webhook
+from ..models import Attempt, AuditEntry, Delivery, Event, Webhook
 
 _LATELY = timedelta(days=30)
 _MOST_ENTRIES = 2000
@@ -99,12 +99,12 @@ def _next_try(delivery: Delivery, at: datetime, schedule: Sequence[float]) -> st
         "wait": f"{schedule[min(delivery.schedule_position, len(schedule) - 1)]:g}",
     }
     last = delivery.attempts.order_by("-id").first()
-    headers = {} if last is None else {k.lower(): v for k, v in last.response_headers.items()}
-    if "retry-after" in headers:
+    asked = None if last is None else _asked(last)
+    if asked is not None:
         return _(
-            "Attempt %(number)d of %(total)d follows at %(at)s: the receiver asked for that "
-            "(Retry-After: %(asked)s)."
-        ) % {**values, "asked": headers["retry-after"]}
+            "Attempt %(number)d of %(total)d follows at %(at)s: the receiver asked for %(asked)d "
+            "seconds."
+        ) % {**values, "asked": asked}
     return (
         _(
             "Attempt %(number)d of %(total)d follows at %(at)s: the one before failed, and the "
@@ -112,6 +112,13 @@ def _next_try(delivery: Delivery, at: datetime, schedule: Sequence[float]) -> st
         )
         % values
     )
+
+
+def _asked(attempt: Attempt) -> float | None:
+    """The seconds that its receiver asked for. Not its own words: not all may read those."""
+    headers = {name.lower(): value for name, value in attempt.response_headers.items()}
+    ended_at = attempt.started_at + timedelta(milliseconds=attempt.duration_ms)
+    return retry.parse_retry_after(headers.get("retry-after"), ended_at)
 
 
 def _pasts(webhooks: Sequence[Webhook]) -> dict[UUID, list[AuditEntry]]:
