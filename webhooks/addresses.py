@@ -68,6 +68,21 @@ class AddressRefused(ValueError):
         network = self._params.get("network")
         return f"{self.code}: {self.value}" + (f" in {network}" if network else "")
 
+    def of_name(self, name: str) -> AddressRefused:
+        """The same where `name` led there, for whoever typed the name: what an internal name server
+        answers is none of their business."""
+        if self.code != "network":
+            return self
+        return AddressRefused(
+            "network",
+            _(
+                "The name %(value)s leads to an address that may not be called (%(reason)s). "
+                "Webhooks go to public addresses only; ask whoever runs the system."
+            ),
+            value=name,
+            reason=self._params["reason"],
+        )
+
     def __str__(self) -> str:
         return self.message
 
@@ -89,7 +104,8 @@ class Policy:
     allowed_networks: tuple[Network, ...] = ()
     allowed_ports: frozenset[int] = frozenset({80, 443})
     require_https: bool = True
-    #: Public networks that are internal here all the same (own services, an own NAT64 prefix).
+    #: Refused whatever else is allowed: parts of allowed networks, and public networks that are
+    #: internal here all the same (own services, an own NAT64 prefix).
     refused_networks: tuple[Network, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -130,11 +146,19 @@ def check_ip(ip: Address, port: int, policy: Policy) -> None:
     :raises AddressRefused: `network` or `port`.
     """
     real = networks.plain(ip)
+    own = next((net for net in policy.refused_networks if ip in net or real in net), None)
+    if own is not None:
+        raise AddressRefused(
+            "network",
+            _("%(value)s lies in %(network)s, which WEBHOOKS_REFUSED_NETWORKS refuses."),
+            value=ip,
+            network=own,
+            reason=networks.PRIVATE,
+        )
     if any(ip in net or real in net for net in policy.allowed_networks):
         return
     entry = networks.refused(ip)
-    own = next((net for net in policy.refused_networks if ip in net or real in net), None)
-    if entry is not None or own is not None:
+    if entry is not None:
         raise AddressRefused(
             "network",
             _(
@@ -142,8 +166,8 @@ def check_ip(ip: Address, port: int, policy: Policy) -> None:
                 "whoever runs the system may allow a network in WEBHOOKS_ALLOWED_NETWORKS."
             ),
             value=ip,
-            network=entry.network if entry else own,
-            reason=entry.reason if entry else networks.PRIVATE,
+            network=entry.network,
+            reason=entry.reason,
         )
     check_port(port, policy)
 

@@ -20,7 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "SECRET_OVERLAP_SECONDS": 86_400,
     # --- which addresses may be called
     "ALLOWED_NETWORKS": [],  # CIDRs beyond the public internet, reachable on any port
-    "REFUSED_NETWORKS": [],  # public CIDRs that are internal here all the same
+    "REFUSED_NETWORKS": [],  # CIDRs that are internal here all the same; comes before the allowed
     "ALLOWED_PORTS": [80, 443],
     "REQUIRE_HTTPS": True,
     "EGRESS_PROXY": None,  # http://[user:password@]host:port; names are then resolved by it

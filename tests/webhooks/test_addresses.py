@@ -195,6 +195,14 @@ class TestPolicy:
         assert ip_refusal(V4, 443, policy) == "network"
         assert ip_refusal(f"64:ff9b::{V4}", 443, policy) == "network"
 
+    def test_what_is_refused_stays_so_within_what_is_allowed(self) -> None:
+        policy = Policy(allowed_networks=["10.0.0.0/8"], refused_networks=["10.0.0.5/32"])
+        check_ip(ipaddress.ip_address("10.0.0.4"), 8080, policy)
+        assert ip_refusal("10.0.0.5", 443, policy) == "network"
+        assert ip_refusal("::ffff:10.0.0.5", 443, policy) == "network"
+        with pytest.raises(AddressRefused, match=r"10\.0\.0\.5/32.*REFUSED_NETWORKS"):
+            check_url("https://10.0.0.5/", policy)
+
     def test_http_is_refused_where_https_is_required_even_inside(self) -> None:
         policy = Policy(allowed_networks=["127.0.0.0/8"])
         assert refusal("http://127.0.0.1/", policy) == "https_required"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.utils import translation
 
 from tests.receivers import hostile
 from tests.receivers.certificates import DAY, Authority
 from tests.receivers.hostile import HEAD, OK, Peer, Receiver, answering, saying
 from tests.receivers.tickets import endless_tickets
+from tests.services.base import PATIENCE
 from tests.webhooks.posting import (
     SHORT,
     Names,
@@ -23,6 +29,17 @@ from tests.webhooks.posting import (
 from webhooks.addresses import AddressRefused, Policy
 from webhooks.transport import Transport, TransportError, resolve_and_check
 from webhooks.transport.resolver import Resolver
+
+_HANDSHAKE = """
+import socket, ssl, sys
+from webhooks.transport import default_context
+
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as plain:
+    try:
+        default_context().wrap_socket(plain, server_hostname="here.test")
+    except ssl.SSLError as error:
+        print(error.reason)
+"""
 
 
 @pytest.fixture
@@ -86,8 +103,13 @@ class TestTheAddress:
         url = "http://here.test/hook"
         assert resolve_and_check(url, policy, resolver=resolver).host == "here.test"
         names["here.test"] = ["127.0.0.1"]
-        with pytest.raises(AddressRefused, match=r"127\.0\.0\.1"):
+        with pytest.raises(AddressRefused) as refused:
             resolve_and_check(url, policy, resolver=resolver)
+        # Whoever typed the name learns of what kind the address is, and not which.
+        with translation.override("en"):
+            message = refused.value.message
+        assert "here.test leads to" in message and "this very machine" in message
+        assert "127." not in f"{message} {refused.value.detail}"
         transport = make(names, policy)
         assert failure(transport, url) == ("blocked", "network")
         transport.close()
@@ -263,6 +285,29 @@ class TestEncryption:
         with Receiver(answering(), tls=authority.serving("here.test")) as receiver:
             assert failure(transport, receiver.url_for("here.test"))[0] == "tls"
         transport.close()
+
+    def test_believes_nobody_whom_the_environment_names_and_logs_no_keys(
+        self, authority: Authority, tmp_path: Path
+    ) -> None:
+        believed, keys = tmp_path / "authority.pem", tmp_path / "keys.log"
+        believed.write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+        environment = {
+            **os.environ,
+            "SSL_CERT_FILE": str(believed),
+            "SSL_CERT_DIR": str(tmp_path),
+            "SSLKEYLOGFILE": str(keys),
+        }
+        with Receiver(answering(), tls=authority.serving("here.test")) as receiver:
+            outcome = subprocess.run(
+                [sys.executable, "-c", _HANDSHAKE, str(receiver.port)],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=True,
+            )
+        assert "CERTIFICATE_VERIFY_FAILED" in outcome.stdout, outcome.stderr
+        assert not keys.exists()
 
     def test_is_not_made_with_a_receiver_that_speaks_plainly(self, transport: Transport) -> None:
         with Receiver(lambda peer: peer.socket.recv(9) and peer.send(OK)) as receiver:

@@ -7,10 +7,12 @@ receiver sets and another gets, redirects; and costs twice the time.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import os
 import ssl
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -94,8 +96,17 @@ def default_context() -> ssl.SSLContext:
 
     One for the process: to read all those certificates takes tens of milliseconds.
     """
-    context = ssl.create_default_context()
+    # Put together here, since `ssl.create_default_context()` obeys the environment: whoever sets
+    # SSL_CERT_FILE would choose whom to believe, and with SSLKEYLOGFILE read all that is sent.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificates and their names
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if sys.version_info >= (3, 13):  # as `create_default_context` since then
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     context.load_verify_locations(certifi.where())
+    system = ssl.get_default_verify_paths()
+    with contextlib.suppress(OSError, ssl.SSLError):  # not every system has both
+        context.load_verify_locations(cafile=system.openssl_cafile)
+    context.load_verify_locations(capath=system.openssl_capath)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -258,8 +269,9 @@ def resolve_and_check(
     """What a form asks before an address is saved: spelling, and where the name leads now.
 
     :param timeout: seconds for the lookup.
-    :raises AddressRefused: also with code `name`, where the name leads nowhere or was not
-        resolved in time; a form may choose to let that pass, sending checks again.
+    :raises AddressRefused: what it says of a name that was looked up names no address. Also with
+        code `name`, where the name leads nowhere or was not resolved in time; a form may choose to
+        let that pass, sending checks again.
     """
     target = check_url(url, policy)
     if target.ip is None:
@@ -273,4 +285,6 @@ def resolve_and_check(
                 _("The name %(value)s could not be found: check its spelling."),
                 value=target.host,
             ) from error
+        except AddressRefused as error:
+            raise error.of_name(target.host) from error
     return target
