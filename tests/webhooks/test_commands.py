@@ -74,6 +74,14 @@ def test_what_is_no_moment_is_refused_with_examples(text: str) -> None:
         arguments.since(text)
 
 
+@pytest.mark.parametrize(
+    "options", [("webhooks_prune", "--older-than"), ("webhooks_replay", "--since")]
+)
+def test_longer_ago_than_the_calendar_reaches_is_refused(options: tuple[str, str]) -> None:
+    with pytest.raises(CommandError, match=r"999999w.*too long"):
+        run(*options, "999999w")
+
+
 @given(text=st.text(max_size=20))
 def test_no_text_breaks_the_reading_of_moments(text: str) -> None:
     for read in (arguments.since, arguments.until, arguments.duration, arguments.positive):

@@ -49,6 +49,14 @@ def test_the_groups_are_made_once_and_what_was_added_to_them_stays() -> None:
     assert names == {*operations.ROLES["Auditor"], "view_payload"}
 
 
+def test_a_dry_run_shows_the_groups_and_makes_none() -> None:
+    out = StringIO()
+    call_command("webhooks_roles", "--dry-run", stdout=out)
+    assert "+ Auditor: " in out.getvalue()
+    assert "nothing was changed" in out.getvalue()
+    assert not Group.objects.exists()
+
+
 def test_every_permission_of_a_role_exists() -> None:
     wanted = {name for names in operations.ROLES.values() for name in names}
     assert Permission.objects.filter(codename__in=wanted).count() == len(wanted)

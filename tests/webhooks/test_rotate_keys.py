@@ -185,8 +185,8 @@ def test_without_rotation_removing_a_key_loses_secrets(use_keys: Callable[..., N
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x"])
-def test_a_batch_has_at_least_one_row(size: str) -> None:
-    with pytest.raises(CommandError, match="batch-size"):
+def test_a_batch_has_at_least_one_row(size: str, in_english: None) -> None:
+    with pytest.raises(CommandError, match=f"batch-size: “{size}” is no whole number"):
         rotate("--batch-size", size)
 
 

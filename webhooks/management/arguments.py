@@ -31,7 +31,14 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(
             _("“%(text)s” is no duration: write 90s, 30m, 2h, 7d or 4w.") % {"text": text}
         )
-    return timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+    found = timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
+    try:
+        timezone.now() - found
+    except OverflowError:
+        raise argparse.ArgumentTypeError(
+            _("“%(text)s” is too long: no calendar reaches so far back.") % {"text": text}
+        ) from None
+    return found
 
 
 def since(text: str) -> datetime:

@@ -29,10 +29,10 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def ensure_roles() -> list[str]:
+def ensure_roles(*, dry_run: bool = False) -> list[str]:
     """Make the groups that are missing, and give each what it lacks; what else they may stays.
 
-    :returns: the names of the groups that were made.
+    :returns: the names of the groups that were made, or with `dry_run` would be.
     """
     made = []
     with transaction.atomic():
@@ -45,4 +45,6 @@ def ensure_roles() -> list[str]:
             )
             if created:
                 made.append(name)
+        if dry_run:
+            transaction.set_rollback(True)
     return made

@@ -28,6 +28,7 @@ from webhooks.fields import (
     SecretUnreadable,
     fernet,
 )
+from webhooks.management import arguments
 
 UNREADABLE_SHOWN = 50
 TRIES = 3  # for a secret that changes while it is moved; whoever changes it will not do so for ever
@@ -61,7 +62,10 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help=_("change nothing; count what would be changed")
         )
         parser.add_argument(
-            "--batch-size", type=_positive, default=200, help=_("rows at a time (default: 200)")
+            "--batch-size",
+            type=arguments.positive,
+            default=200,
+            help=_("rows at a time (default: 200)"),
         )
         parser.add_argument(
             "--database", default=DEFAULT_DB_ALIAS, help=_("which database (default: “default”)")
@@ -227,10 +231,3 @@ def _follow(
         % {"model": model._meta.label, "pk": pk},
         returncode=1,
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
