@@ -70,6 +70,41 @@ def test_responses_are_emptied_and_the_rest_stays() -> None:
     assert operations.prune(LIMIT, ["response"]).responses == 0
 
 
+WORDS = "status_line: 'João mora aqui'"
+
+
+def test_the_words_of_a_failure_go_with_the_answer_and_its_code_stays() -> None:
+    attempt = an_attempt(a_story(OLD), started_at=OLD, error="protocol", error_detail=WORDS)
+    young = an_attempt(a_story(ago(days=1)), error="protocol", error_detail=WORDS)
+    operations.prune(LIMIT, ["response"])
+    attempt.refresh_from_db()
+    young.refresh_from_db()
+    assert (attempt.error_detail, young.error_detail) == ("status_line", WORDS)
+
+
+@pytest.mark.parametrize(
+    ("error", "detail", "left"),
+    [
+        ("protocol", WORDS, "status_line"),
+        ("tls", "expired", "expired"),
+        ("format", "unreadable: give a new secret", "unreadable: give a new secret"),  # our own
+    ],
+)
+def test_where_nothing_was_answered_the_words_go_with_the_payload(
+    error: str, detail: str, left: str
+) -> None:
+    attempt = an_attempt(
+        a_story(OLD),
+        response_body="",
+        response_headers={},
+        error=error,
+        error_detail=detail,
+    )
+    operations.prune(LIMIT, ["payload"])
+    attempt.refresh_from_db()
+    assert attempt.error_detail == left
+
+
 def test_what_is_owed_stays_however_old() -> None:
     a_story(OLD, Delivery.Status.PENDING)
     an_event(occurred_at=OLD, fanned_out=False)

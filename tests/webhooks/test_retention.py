@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from datetime import datetime
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connections
 from django.utils import timezone
 
@@ -18,6 +20,8 @@ from webhooks import checks, conf, operations, tasks
 from webhooks.models import Attempt, AuditEntry, Delivery, Event, Tally, Webhook
 from webhooks.operations import maintenance
 from webhooks.rules import RULES
+
+PENDING = Delivery.Status.PENDING
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -90,13 +94,66 @@ def test_maintenance_prunes_and_says_that_nothing_is_left() -> None:
     assert AuditEntry.objects.count() == 1
 
 
+def test_what_waits_for_a_webhook_that_nobody_resumes_expires_with_its_payload(
+    retention: Any, in_english: None
+) -> None:
+    webhook = a_webhook()
+    old = [a_delivery(webhook, an_event(occurred_at=ago(days=100)), status=PENDING)]
+    young = a_delivery(webhook, an_event(occurred_at=ago(days=80)), status=PENDING)
+    operations.pause(webhook)
+    for lane in (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED):
+        other = a_webhook(name="Outro", lane=lane)
+        event = an_event(occurred_at=ago(days=100))
+        old.append(a_delivery(other, event, status=PENDING, lane=lane))
+    resumed = a_webhook(name="Retomado")
+    event = an_event(occurred_at=ago(days=100))
+    old.append(a_delivery(resumed, event, status=PENDING, lane=Webhook.Lane.PARKED))
+
+    operations.maintain()
+
+    expired, *owed = [Delivery.objects.get(pk=each.pk) for each in [*old, young]]
+    assert expired.status == Delivery.Status.CANCELLED
+    assert expired.event.body == ""
+    assert "was not resumed" in operations.cancelled(expired)
+    assert AuditEntry.objects.filter(detail="deliveries expired while paused", count=1).exists()
+    for delivery in owed:
+        assert delivery.status == PENDING
+        assert delivery.event.body
+
+    retention(payload=None)
+    Event.objects.update(occurred_at=ago(days=4000))
+    operations.maintain()
+    young.refresh_from_db()
+    assert young.status == PENDING
+
+
+def test_the_command_lets_expire_what_the_settings_do_and_not_what_somebody_chose(
+    in_english: None,
+) -> None:
+    webhook = a_webhook()
+    delivery = a_delivery(webhook, an_event(occurred_at=ago(days=100)), status=PENDING)
+    operations.pause(webhook)
+
+    def prune(*options: str) -> str:
+        out = io.StringIO()
+        call_command("webhooks_prune", *options, stdout=out)
+        delivery.refresh_from_db()
+        return out.getvalue()
+
+    assert "Expired" not in prune("--older-than", "1d")
+    assert "in time: 1 deliveries" in prune("--dry-run")
+    assert delivery.status == PENDING
+    assert "in time: 1 deliveries" in prune()
+    assert delivery.status == Delivery.Status.CANCELLED
+
+
 def test_a_slice_of_time_ends_and_leaves_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         a_story(ago(days=400))
     clock = iter(range(100))
     monkeypatch.setattr(maintenance, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(operations.prune, "__kwdefaults__", {**_defaults(), "batch_size": 2})
-    assert operations.maintain(seconds=1.5) is True
+    assert operations.maintain(seconds=2.5) is True
     assert Event.objects.count() == 3
 
 

@@ -21,7 +21,8 @@ class Delivery(models.Model):
         PENDING = "pending", _("pending")
         DELIVERED = "delivered", _("delivered")
         FAILED = "failed", _("failed")
-        # Its webhook was deleted, or what it would have told was erased (`Event.erased_at`).
+        # Its webhook was deleted or not resumed in time, or what it would have told was erased
+        # (`Event.erased_at`).
         CANCELLED = "cancelled", _("cancelled")
 
     id = models.BigAutoField(primary_key=True)

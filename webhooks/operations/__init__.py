@@ -9,6 +9,7 @@ from ..heartbeat import alive as workers
 from ._batches import STOP
 from .choosing import DeliveryFilter, matching
 from .counts import Span, sparklines
+from .expiry import cancel_expired, expired
 from .explain import NotSent, cancelled, not_sent, waiting
 from .export import EXPORT_FORMATS, Export, export
 from .forget import (
@@ -98,6 +99,7 @@ __all__ = [
     "alarm",
     "assign",
     "backlog",
+    "cancel_expired",
     "cancel_owed",
     "cancelled",
     "clean_secret",
@@ -114,6 +116,7 @@ __all__ = [
     "ensure_roles",
     "erase_late",
     "expire_old_keys",
+    "expired",
     "export",
     "find_webhook",
     "forget",

@@ -88,6 +88,11 @@ def cancelled(delivery: Delivery) -> str:
         return _("It was cancelled: what it told was erased.")
     if delivery.webhook.deleted_at is not None:
         return _("It was cancelled: its webhook was deleted.")
+    if delivery.lane == Webhook.Lane.PARKED:
+        return _(
+            "It expired: its webhook was not resumed for as long as payloads are kept, and what "
+            "it told had to be forgotten."
+        )
     return _("It was not sent: its webhook is limited to other events of this type.")
 
 

@@ -8,6 +8,7 @@ import time
 from django.db import OperationalError
 
 from . import partitions
+from .expiry import cancel_expired
 from .forget import erase_late
 from .prune import prune
 
@@ -17,7 +18,8 @@ SLICE_SECONDS = 30.0
 
 
 def maintain(*, seconds: float = SLICE_SECONDS) -> bool:
-    """Forget what is past WEBHOOKS["RETENTION_DAYS"], finish erasures that were cut short, and
+    """Forget what is past WEBHOOKS["RETENTION_DAYS"], cancelling what waited for a stopped webhook
+    until then, finish erasures that were cut short, and
     make the partitions of the coming months.
 
     Harmless when many do it at once: what one of them is at, the others pass over.
@@ -35,5 +37,6 @@ def maintain(*, seconds: float = SLICE_SECONDS) -> bool:
     except OperationalError:
         logger.warning("The coming months get their partitions another time: tables are in use.")
     erase_late()
+    cancel_expired(stop=out_of_time)
     prune(stop=out_of_time)
     return out_of_time()

@@ -15,7 +15,8 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
+from django.db.models.functions import Left, StrIndex
 from django.utils import timezone
 
 from .. import audit
@@ -37,7 +38,7 @@ class Pruned:
     payloads: int = 0
     """Events whose body was emptied: they can be seen, and not be sent again."""
     responses: int = 0
-    """Attempts whose answer (headers and body) was emptied."""
+    """Attempts whose answer (headers, body, the words of a failure) was emptied."""
     events: int = 0
     """Events deleted, each with its deliveries and attempts."""
     webhooks: int = 0
@@ -95,7 +96,8 @@ def prune(
     :param older_than: of the event's `occurred_at`, or for responses of the attempt; aware. One
         moment, or one for each kind; None: the retention of the settings.
     :param kinds: “payload” empties the events' bodies, “response” the receivers' answers,
-        “metadata” deletes events, deliveries and attempts whole.
+        “metadata” deletes events, deliveries and attempts whole. A failure's words go with the
+        answer; where nothing was answered that could be read, with the payload.
     :param progress: told after each batch how many events or attempts it dealt with.
     :param stop: asked before each batch; where it says so, the rest is left for another time.
     """
@@ -164,6 +166,15 @@ def _leftovers(older_than: datetime) -> QuerySet[Webhook]:
     )
 
 
+# Of a failure's words (`code: words`), which may be a receiver's own, the code is left. What could
+# not be built is told in ours.
+_IN_WORDS = Q(error_detail__contains=":") & ~Q(error=Attempt.Error.FORMAT)
+_CODE = Case(
+    When(_IN_WORDS, then=Left("error_detail", StrIndex("error_detail", Value(":")) - 1)),
+    default=F("error_detail"),
+)
+
+
 @dataclass(frozen=True)
 class _Pace:
     """Walks what is old, from the oldest, along indexes that hold only what is left to do."""
@@ -207,7 +218,7 @@ class _Pace:
                     .values_list("id", flat=True)[: self.batch_size]
                 )
                 emptied = Attempt.objects.filter(id__in=batch).update(
-                    response_body="", response_headers={}
+                    response_body="", response_headers={}, error_detail=_CODE
                 )
             yield emptied
             self.progress(len(batch))
@@ -224,8 +235,9 @@ def _still_settled(ids: list[UUID]) -> QuerySet[Event]:
 
 def _empty(ids: list[UUID]) -> int:
     settled = list(_still_settled(ids).values_list("id", flat=True))
-    Attempt.objects.filter(delivery__event__in=settled).exclude(request_body=None).update(
-        request_body=None
+    attempts = Attempt.objects.filter(delivery__event__in=settled)
+    attempts.filter(Q(request_body__isnull=False) | _IN_WORDS).update(
+        request_body=None, error_detail=_CODE
     )
     return Event.objects.filter(id__in=settled).update(**Event.EMPTY)
 

@@ -48,10 +48,16 @@ class Command(WebhooksCommand):
         for kind in kinds:
             if kind not in older_than:
                 self.stdout.write(_("Kept for ever by the settings: %(kind)s.") % {"kind": kind})
+        # What somebody chose to forget earlier is still owed: only the settings let it expire.
+        expires = options["older_than"] is None and "payload" in kinds
         if options["dry_run"]:
+            if expires:
+                self._show_expired(operations.expired().count())
             self._show(operations.count_prunable(older_than, kinds))
             self.stdout.write(_("Dry run: nothing was changed."))
             return
+        if expires:
+            self._show_expired(operations.cancel_expired())
         total = None
         if sys.stderr.isatty():
             found = operations.count_prunable(older_than, kinds)
@@ -66,6 +72,13 @@ class Command(WebhooksCommand):
         if age is None:
             return operations.retention_limits()
         return dict.fromkeys(operations.KINDS, timezone.now() - age)
+
+    def _show_expired(self, count: int) -> None:
+        if count:
+            self.stdout.write(
+                _("Expired, since their webhook was not resumed in time: %(count)d deliveries.")
+                % {"count": count}
+            )
 
     def _show(self, pruned: operations.Pruned) -> None:
         self.stdout.write(
