@@ -46,7 +46,11 @@ def a_story(webhook: Webhook | None = None) -> Delivery:
         delivery,
         number=2,
         status_code=200,
-        request_headers={"Authorization": "Bearer s3gred0", "X-Api-Key": "s3gred0", "Accept": "*/*"},
+        request_headers={
+            "Authorization": "Bearer s3gred0",
+            "X-Api-Key": "s3gred0",
+            "Accept": "*/*",
+        },
         response_headers={"Set-Cookie": "s3gred0", "server": "test"},
         response_body="second answer",
     )
