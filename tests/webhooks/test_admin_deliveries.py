@@ -247,6 +247,39 @@ def test_sending_again_needs_its_permission_and_a_post(login: Login) -> None:
     assert "left alone" in html
 
 
+def test_what_waits_for_a_later_try_is_tried_now_by_who_may_send_again(login: Login) -> None:
+    webhook = a_webhook(hold_until=timezone.now() + timedelta(hours=1))
+    later = {"attempt_count": 1, "fence": 2, "schedule_position": 1, "last_error": "status"}
+    one, other = (
+        a_delivery(
+            webhook,
+            status=Delivery.Status.PENDING,
+            next_attempt_at=timezone.now() + timedelta(hours=1),
+            **later,
+        )
+        for _ in range(2)
+    )
+    looker, may = login(*LOOK), login(*LOOK, "replay_delivery")
+    assert page(one, "try_now") not in looker.get(page(one)).content.decode()
+    assert looker.post(page(one, "try_now")).status_code == 403
+    assert may.get(page(one, "try_now")).status_code == 405
+    assert page(one, "try_now") in may.get(page(one)).content.decode()
+
+    html = may.post(page(one, "try_now"), follow=True).content.decode()
+    assert "1 delivery is tried now." in html
+    assert page(one, "try_now") not in html
+    assert "None of them" in may.post(page(one, "try_now"), follow=True).content.decode()
+
+    selected = {"action": "try_selected_now", "_selected_action": [one.pk, other.pk]}
+    looker.post(DELIVERIES, selected)
+    other.refresh_from_db()
+    assert other.next_attempt_at > timezone.now()
+    html = may.post(DELIVERIES, selected, follow=True).content.decode()
+    assert "1 delivery is tried now." in html
+    assert not Delivery.objects.filter(next_attempt_at__gt=timezone.now()).exists()
+    assert list(AuditEntry.objects.values_list("action", "count")) == [("hastened", 1)] * 2
+
+
 def test_the_selected_are_sent_again_with_the_permission_only(login: Login) -> None:
     webhook = a_webhook()
     failed = a_delivery(webhook)

@@ -184,6 +184,15 @@ def test_a_banner_says_that_nobody_delivers(login: Login, page: str) -> None:
     assert NO_WORKER not in login("view_delivery").get("/admin/").content.decode()
 
 
+def test_a_banner_stands_where_one_waits_for_a_worker(login: Login) -> None:
+    delivery = a_delivery(a_webhook())
+    job = operations.start_replay(operations.ReplayFilter())
+    client = login("view_webhook", "view_delivery", "view_replayjob")
+    for row in (delivery, job):
+        page = f"/admin/webhooks/{row._meta.model_name}/{row.pk}/change/"
+        assert NO_WORKER in client.get(page).content.decode()
+
+
 @pytest.mark.both_databases
 def test_a_banner_says_that_nobody_keeps_up() -> None:
     Worker.objects.create(id="host:1")

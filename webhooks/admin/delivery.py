@@ -31,8 +31,8 @@ from .filters import (
     TypeFilter,
     WebhookFilter,
 )
-from .replay import ReplayPages
 from .reveal import Revealing
+from .sooner import Hastening
 
 MOST_ATTEMPTS = 50  # shown, the newest
 MOST_SELECTED = 500  # whose ids fit in an address
@@ -43,7 +43,7 @@ class EventTypeFilter(TypeFilter):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
+class DeliveryAdmin(Revealing, Hastening, ExportPage):
     list_display = (
         "id",
         "state",
@@ -79,7 +79,7 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
         "finished_at",
     )
     readonly_fields = (*fields, "erased_at")
-    actions = ("replay_selected", "export_selected")
+    actions = ("try_selected_now", "replay_selected", "export_selected")
 
     # --- the list ---------------------------------------------------------------------------
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
@@ -196,6 +196,7 @@ class DeliveryAdmin(Revealing, ReplayPages, ExportPage):
             **self._attempts(obj, revealed),
             **self.revealing(request, obj, revealed),
             "may_replay": self.has_replay_permission(request),
+            "may_be_hastened": self.may_be_hastened(obj),
         }
 
     def _attempts(self, delivery: Delivery, revealed: bool) -> dict[str, Any]:

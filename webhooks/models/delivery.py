@@ -83,6 +83,12 @@ class Delivery(models.Model):
                 condition=Q(status="pending") & ~Q(last_error=""),
                 name="webhooks_delivery_retried",
             ),
+            # What failed last at a receiver, whatever becomes of it.
+            models.Index(
+                fields=["webhook", "id"],
+                condition=~Q(last_error=""),
+                name="webhooks_delivery_failing",
+            ),
             # What one looks for after a bad night: a kind of failure, an HTTP status.
             models.Index(
                 fields=["last_error", "id"],
@@ -162,7 +168,8 @@ class Attempt(models.Model):
                 fields=["started_at", "id"],
                 condition=~Q(response_body="", response_headers={}),
                 name="webhooks_attempt_response",
-            )
+            ),
+            models.Index(fields=["id"], condition=~Q(error=""), name="webhooks_attempt_failed"),
         ]
 
     def __str__(self) -> str:

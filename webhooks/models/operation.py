@@ -97,6 +97,7 @@ class AuditEntry(models.Model):
     class Action(models.TextChoices):
         VIEWED_PAYLOAD = "viewed_payload", _("saw a payload")
         REPLAYED = "replayed", _("sent again")
+        HASTENED = "hastened", _("had tried at once")
         RECOVERED = "recovered", _("recovered what was missed")
         EXPORTED = "exported", _("exported")
         FORGOT = "forgot", _("erased a data subject's data")
@@ -139,6 +140,7 @@ class AuditEntry(models.Model):
         indexes = [
             models.Index(fields=["at"], name="webhooks_audit_at"),
             models.Index(fields=["subject", "id"], name="webhooks_audit_subject"),
+            models.Index(fields=["actor", "id"], name="webhooks_audit_actor"),
         ]
 
     def __str__(self) -> str:

@@ -55,6 +55,7 @@ from .replay import (
 )
 from .roles import ROLES, ensure_roles
 from .secrets import active_keys, expire_old_keys, public_key, public_keys, rotate_secret
+from .sooner import MOST_AT_ONCE, hastenable, try_now
 from .states import cancel_owed, delete_webhook, disable, mark_deleted, pause, resume
 from .testing import send_test
 from .validation import clean_secret, clean_url, clean_webhook
@@ -74,6 +75,7 @@ __all__ = [
     "EDITABLE",
     "EXPORT_FORMATS",
     "KINDS",
+    "MOST_AT_ONCE",
     "ROLES",
     "SETTLED",
     "STOP",
@@ -120,6 +122,7 @@ __all__ = [
     "export",
     "find_webhook",
     "forget",
+    "hastenable",
     "health",
     "maintain",
     "mark_deleted",
@@ -147,6 +150,7 @@ __all__ = [
     "sparklines",
     "start_replay",
     "stop_replay",
+    "try_now",
     "update_webhook",
     "waiting",
     "work_on_replays",

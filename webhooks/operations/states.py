@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 
 from django.db import transaction
+from django.db.models import Case, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from .. import audit, disabling, wakeup
 from ..batches import update_in_batches
 from ..models import Delivery, Webhook
+from .sooner import waits
 
 logger = logging.getLogger("webhooks.operations")
 
@@ -43,17 +45,22 @@ def disable(webhook: Webhook, reason: str) -> Webhook:
 def resume(webhook: Webhook) -> Webhook:
     """Send to it again, first what was parked.
 
-    What it failed before is forgotten: it has as long as any to prove itself.
+    What it failed before is forgotten: it has as long as any to prove itself, and what waits for
+    a later try is tried at once.
     """
     webhook = _set_status(webhook, Webhook.Status.ACTIVE, "", webhook.home_lane)
     Webhook.objects.filter(pk=webhook.pk).update(
         failing_since=None, failure_count=0, hold_until=None, next_turn_at=None
     )
+    now = timezone.now()
     unparked = update_in_batches(
         webhook.deliveries.filter(status=Delivery.Status.PENDING, lane=Webhook.Lane.PARKED).exclude(
             Delivery.TEST_UNDER_WAY
         ),
-        {"lane": webhook.home_lane},
+        {
+            "lane": webhook.home_lane,
+            "next_attempt_at": Case(When(waits(now), then=Value(now)), default="next_attempt_at"),
+        },
     )
     wakeup.request()
     logger.info(
