@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from .. import failures
@@ -23,6 +23,9 @@ from .counts import Span
 COUNTED_AT_MOST = 100_000
 COUNTED_OF_EACH = 10_000
 """Rows of a backlog, of all webhooks and of each: a count that comes so far means “or more”."""
+
+LOOKED_THROUGH = 1_000
+"""Failed attempts, the newest of all webhooks, among which the last failure of each is looked for."""
 
 
 class _CountOf(Subquery):
@@ -136,23 +139,18 @@ def health(webhooks: Iterable[Webhook], now: datetime | None = None) -> dict[UUI
 
 
 def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
-    """The newest failure of each webhook that has one."""
-    candidates = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-id").values("id")
-    rows = (
-        Webhook.all_objects.filter(pk__in=list(webhook_ids))
-        .annotate(
-            failed=Subquery(candidates.filter(status=Delivery.Status.FAILED)[:1]),
-            retried=Subquery(
-                candidates.filter(status=Delivery.Status.PENDING).exclude(last_error="")[:1]
-            ),
-        )
-        .values_list("failed", "retried")
-    )
-    ids = [id for pair in rows for id in pair if id is not None]
+    """The newest failure of each webhook that has one.
+
+    Attempts do not know their webhook. So the newest failures of all webhooks are looked through;
+    of one that has none among these, its newest delivery that failed is told.
+    """
+    ids = set(webhook_ids)
+    newest = _newest_failures(ids)
+    wanted = Q(id__in=newest.values()) | Q(delivery__in=_failed_before(ids - newest.keys()))
     attempts = (
-        Attempt.objects.filter(delivery__in=ids, superseded=False)
+        Attempt.objects.filter(wanted, superseded=False)
         .exclude(error="")
-        .order_by("started_at", "id")
+        .order_by("id")
         .values_list(
             "delivery__webhook_id",
             "delivery_id",
@@ -176,3 +174,36 @@ def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
         )
         for webhook_id, delivery_id, started_at, error, detail, status, timeout in attempts
     }
+
+
+def _newest_failures(webhook_ids: set[UUID]) -> dict[UUID, int]:
+    """The newest attempt of each webhook, if it is among the newest failed ones of all."""
+    # Told apart here: a condition on deliveries would have the limit count only what fits it.
+    lately = (
+        Attempt.objects.exclude(error="")
+        .order_by("-id")
+        .values_list("id", "superseded", "delivery__webhook_id", "delivery__status")
+    )
+    newest: dict[UUID, int] = {}
+    for id, superseded, webhook_id, status in lately[:LOOKED_THROUGH] if webhook_ids else ():
+        unmended = status in (Delivery.Status.FAILED, Delivery.Status.PENDING)
+        if unmended and not superseded and webhook_id in webhook_ids:
+            newest.setdefault(webhook_id, id)
+    return newest
+
+
+def _failed_before(webhook_ids: set[UUID]) -> list[int]:
+    """Of each webhook, the newest delivery that failed and the newest that is being retried."""
+    if not webhook_ids:
+        return []
+    deliveries = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-id").values("id")
+    retried = deliveries.filter(status=Delivery.Status.PENDING).exclude(last_error="")
+    rows = (
+        Webhook.all_objects.filter(pk__in=webhook_ids)
+        .annotate(
+            failed=Subquery(deliveries.filter(status=Delivery.Status.FAILED)[:1]),
+            retried=Subquery(retried[:1]),
+        )
+        .values_list("failed", "retried")
+    )
+    return [id for pair in rows for id in pair if id is not None]
