@@ -11,13 +11,14 @@ import logging
 import threading
 from uuid import UUID
 
+from django.conf import settings as django_settings
 from django.core.mail import send_mail
 from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import F, Min, Sum
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from . import audit, outbox, signals
+from . import audit, outbox, reasons, signals
 from .batches import update_in_batches
 from .conf import settings
 from .context import acting
@@ -35,7 +36,7 @@ _PARKED_AT_ONCE = 5000  # deliveries
 def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> bool:
     """Disable an active webhook.
 
-    :param reason: what its owner gets to read.
+    :param reason: what its owner gets to read, or one of `reasons.known`.
     :returns: False if it was not active any more: somebody else did it, or it was paused.
     """
     now = timezone.now()
@@ -55,10 +56,12 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
         if not changed:
             return False
         webhook = Webhook.objects.using(using).select_related("owner").get(pk=webhook_id)
+        with translation.override(django_settings.LANGUAGE_CODE):
+            told = webhook.reason
         data = {
             "webhookId": str(webhook.pk),
             "nome": webhook.name,
-            "motivo": reason,
+            "motivo": told,
             "desativadoEm": instant(now),
         }
         draft = Draft(DISABLED_EVENT.name, f"webhook_{webhook.pk}", data, now, data)
@@ -101,10 +104,9 @@ def review(*, using: str = DEFAULT_DB_ALIAS) -> int:
             and sums["attempts"] >= settings.DISABLE_MIN_ATTEMPTS
             and sums["failures"] >= share * sums["attempts"]
         ):
-            with translation.override(None):
-                reason = _(
-                    "%(failures)d of the %(attempts)d attempts of the last %(days)g days failed."
-                ) % {**sums, "days": days}
+            reason = reasons.known(
+                "failing", failures=sums["failures"], attempts=sums["attempts"], days=days
+            )
             disabled += disable(webhook.pk, reason, using=using)
     return disabled
 
@@ -118,37 +120,31 @@ def _park(webhook: Webhook, using: str) -> None:
 
 
 def _tell(webhook: Webhook) -> None:
-    """Those whom it concerns; nothing here may undo what was done."""
+    """Those whom it concerns, in the project's language; nothing here may undo what was done."""
     extra = {"webhook_id": str(webhook.pk)}
-    logger.warning("Webhook %s was disabled: %s", webhook.pk, webhook.status_reason, extra=extra)
-    signals.webhook_disabled.send_robust(
-        sender=Webhook, webhook=webhook, reason=webhook.status_reason
-    )
-    email = getattr(webhook.owner, "email", "")
-    if not email:
-        return
-    send = threading.Thread(
-        target=_send_mail, args=(webhook, email), name="webhooks-mail", daemon=True
-    )
-    # Whoever disables may be the one that delivers to all: a mail server that hangs must not
-    # stop that.
-    send.start()
+    with translation.override(django_settings.LANGUAGE_CODE):
+        reason = webhook.reason
+        logger.warning("Webhook %s was disabled: %s", webhook.pk, reason, extra=extra)
+        signals.webhook_disabled.send_robust(sender=Webhook, webhook=webhook, reason=reason)
+    if email := getattr(webhook.owner, "email", ""):
+        # Whoever disables may be the one that delivers to all: a mail server that hangs must not
+        # stop that.
+        threading.Thread(
+            target=_write_to, args=(email, webhook), name="webhooks-mail", daemon=True
+        ).start()
 
 
-def _send_mail(webhook: Webhook, email: str) -> None:
+def _write_to(email: str, webhook: Webhook) -> None:
     name = " ".join(webhook.name.split())  # a line break in a subject is refused, not sent
     try:
-        send_mail(
-            _("The webhook “%(name)s” was disabled") % {"name": name},
-            _(
+        with translation.override(django_settings.LANGUAGE_CODE):
+            subject = _("The webhook “%(name)s” was disabled") % {"name": name}
+            text = _(
                 "The webhook “%(name)s” (%(id)s) is sent nothing any more.\n\n%(reason)s\n\n"
                 "What was pending for it waits. Mend the receiver, then resume the webhook; events "
                 "that occur meanwhile can be recovered."
-            )
-            % {"name": name, "id": webhook.pk, "reason": webhook.status_reason},
-            None,
-            [email],
-        )
+            ) % {"name": name, "id": webhook.pk, "reason": webhook.reason}
+        send_mail(subject, text, None, [email])
     except Exception:
         logger.exception(
             "The owner of webhook %s could not be told by e-mail.",

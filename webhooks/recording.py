@@ -9,9 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
-from django.utils.translation import gettext as _
 
-from . import breaker, delivery, disabling, signals
+from . import breaker, delivery, disabling, reasons, signals
 from .directory import Directory
 from .logs import about
 from .models import Delivery, Webhook
@@ -105,7 +104,7 @@ class Recorder:
             self._pauses = {}
         while self._gone:
             webhook_id = next(iter(self._gone))
-            disabling.disable(webhook_id, _("It answered 410 Gone."), using=self._queue.using)
+            disabling.disable(webhook_id, reasons.known("gone"), using=self._queue.using)
             self._gone.remove(webhook_id)
 
     def _is_normal(self, webhook_id: UUID) -> bool:

@@ -10,10 +10,10 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from tests.services.base import wait_until
-from webhooks import breaker, disabling, events, latency, operations
+from webhooks import breaker, disabling, events, latency, operations, reasons
 from webhooks.fanout import Owed, owe
 from webhooks.models import Delivery, Event, Tally, Webhook
 from webhooks.queue import Pulse, queue_on
@@ -220,7 +220,7 @@ def test_gone_disables_where_the_format_says_so() -> None:
     standard.refresh_from_db()
     default.refresh_from_db()
     assert standard.status == Webhook.Status.DISABLED
-    assert "410" in standard.status_reason
+    assert "410" in standard.reason
     assert standard.deliveries.get().status == Delivery.Status.FAILED
     # Seed 004 tries again whatever the 4xx.
     assert default.status == Webhook.Status.ACTIVE
@@ -249,15 +249,19 @@ def test_one_that_fails_for_days_is_disabled_and_people_are_told() -> None:
         [request] = watcher.requests
     webhook.refresh_from_db()
     assert webhook.status == Webhook.Status.DISABLED
-    assert "100" in webhook.status_reason
+    assert "100" in webhook.reason
     told = json.loads(request.body)
     assert told["event"] == "webhook.desativado"
     assert told["data"]["webhookId"] == str(webhook.pk)
-    assert told["data"]["motivo"] == webhook.status_reason
+    with translation.override("pt-br"):
+        reason = webhook.reason
+    assert "tentativas dos últimos 5 dias falharam" in reason
+    assert told["data"]["motivo"] == reason
     wait_until(lambda: mail.outbox, what="the letter")  # written apart from what the engine does
     [letter] = mail.outbox
     assert letter.to == ["dono@example.com"]
-    assert webhook.status_reason in letter.body
+    assert letter.subject == f"O webhook “{webhook.name}” foi desativado"
+    assert reason in letter.body
     assert [each["webhook"].pk for each in heard] == [webhook.pk]
     assert webhook.deliveries.get().lane == Webhook.Lane.PARKED
 
@@ -279,6 +283,18 @@ def test_disabling_parks_what_waits_after_its_commit_and_no_more_than_a_slice(
     assert parked() == 2
     queue_on().mend_stopped()
     assert parked() == 5
+
+
+def test_the_reason_is_told_in_the_language_of_who_reads_it() -> None:
+    webhook = make_webhook()
+    with translation.override(None):
+        disabling.disable(webhook.pk, reasons.known("gone"))
+    webhook.refresh_from_db()
+    for language, words in {"en": "It answered 410 Gone.", "pt-br": "Respondeu 410 Gone."}.items():
+        with translation.override(language):
+            assert webhook.reason == words
+    for written in ("manutenção", "{", '{"reason": "by"}', '{"reason": []}', "[1]", '{"x": 1}', ""):
+        assert Webhook(status_reason=written).reason == written
 
 
 def _event() -> Any:

@@ -69,7 +69,7 @@ def webhook_badge(webhook: Webhook) -> SafeString:
             _("Its receiver is slow or failing; it is served apart from the others."),
         )
     tone = _WEBHOOK_TONES[Webhook.Status(webhook.status)]
-    return badge(webhook.get_status_display(), tone, webhook.status_reason)
+    return badge(webhook.get_status_display(), tone, webhook.reason)
 
 
 def pretty(text: str) -> str:

@@ -95,7 +95,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     @admin.display(description=_("status"), ordering="status")
     def state(self, webhook: Webhook) -> SafeString:
         mark = presentation.webhook_badge(webhook)
-        reason = webhook.status_reason
+        reason = webhook.reason
         return format_html('{} <span class="wh-line">{}</span>', mark, reason) if reason else mark
 
     @admin.display(description=_("pending"))

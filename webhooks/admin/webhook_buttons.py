@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from .. import formats, operations
+from .. import formats, operations, reasons
 from ..conf import settings
 from ..models import SigningKey, Webhook
 from . import presentation
@@ -204,7 +204,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
             )
 
     def _pause(self, request: HttpRequest, webhook: Webhook) -> None:
-        operations.pause(webhook, gettext("by %(user)s") % {"user": request.user.get_username()})
+        operations.pause(webhook, reasons.known("by", user=request.user.get_username()))
         self.log_change(request, webhook, gettext("Paused."))
         self.message_user(
             request,

@@ -27,7 +27,7 @@ def webhook(found: Webhook) -> dict[str, Any]:
         "format": found.format,
         "formatOptions": found.format_options,
         "status": found.status,
-        "statusReason": found.status_reason or None,
+        "statusReason": found.reason or None,
         "headers": found.headers.masked(),
         "authentication": {
             "type": found.auth_type,
@@ -150,7 +150,7 @@ def health(found: Webhook, state: operations.Health) -> dict[str, Any]:
     failure, latency = state.last_failure, state.day.latency
     return {
         "status": found.status,
-        "statusReason": found.status_reason or None,
+        "statusReason": found.reason or None,
         "successShare": state.day.success_share,
         "attempts": state.day.attempts,
         "failures": state.day.failures,

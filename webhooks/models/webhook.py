@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from uuid_utils.compat import uuid7
 
+from .. import reasons
 from ..fields import SealedJSONField, SealedTextField
 
 
@@ -137,6 +138,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def reason(self) -> str:
+        """Why it is in its status, in words; `status_reason` is how that is kept."""
+        return reasons.told(self.status_reason)
 
     @property
     def home_lane(self) -> int:

@@ -91,7 +91,7 @@ class Command(WebhooksCommand):
                     "name": webhook.name,
                     "url": webhook.url,
                     "status": webhook.status,
-                    "statusReason": webhook.status_reason,
+                    "statusReason": webhook.reason,
                     "pending": state.pending,
                     "attempts24h": day.attempts,
                     "failures24h": day.failures,
