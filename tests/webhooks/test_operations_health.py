@@ -45,6 +45,17 @@ def test_the_backlog_tells_what_is_due_and_since_when() -> None:
     assert 590 < backlog.age_seconds(timezone.now()) < 620
 
 
+def test_what_is_held_back_is_not_due() -> None:
+    lane = Webhook.Lane.TROUBLED
+    held = a_webhook(lane=lane, hold_until=ago(minutes=-5))
+    free = a_webhook(lane=lane, hold_until=ago(minutes=5))
+    a_delivery(held, status=Status.PENDING, lane=lane, at=ago(minutes=9))
+    due = a_delivery(free, status=Status.PENDING, lane=lane, at=ago(minutes=3))
+    backlog = operations.backlog()
+    assert (backlog.pending, backlog.due, backlog.held) == (2, 1, 1)
+    assert backlog.oldest_due_at == due.next_attempt_at
+
+
 def test_an_event_that_nobody_distributes_counts_as_waiting() -> None:
     event = an_event(fanned_out=False, occurred_at=ago(hours=1))
     assert operations.backlog().oldest_due_at == event.occurred_at
@@ -251,6 +262,42 @@ def test_a_delivery_says_what_it_waits_for() -> None:
         for words, delivery in rows.items():
             assert words in operations.waiting(delivery)
         assert operations.waiting(a_delivery(webhook)) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"rate_limit": 0.01}, "no more than its rate limit allows"),
+        ({"failing_since": ago(hours=1), "failure_count": 50}, "goes on failing"),
+        ({"failing_since": ago(seconds=5), "failure_count": 1}, "asked for time"),
+    ],
+)
+def test_what_is_due_to_a_receiver_that_is_held_is_not_said_to_be_sent_soon(
+    values: dict[str, Any], words: str
+) -> None:
+    webhook = a_webhook(hold_until=ago(minutes=-5), **values)
+    due = a_delivery(webhook, status=Status.PENDING, at=ago(minutes=1))
+    with translation.override("en"):
+        assert words in operations.waiting(due)
+        assert "Attempt 1 of 5 follows at" in operations.waiting(due)
+        Webhook.objects.update(hold_until=ago(minutes=1))
+        webhook.refresh_from_db()
+        assert "worker is free" in operations.waiting(due)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(2.5, "2.5 s"), (90, "90 s"), (300, "5 min"), (5400, "1 h 30 min"), (90_000, "1 d 1 h")],
+)
+def test_waits_are_told_as_one_says_them(seconds: float, words: str) -> None:
+    later = a_delivery(
+        a_webhook(retry_schedule=[0, seconds]),
+        status=Status.PENDING,
+        next_attempt_at=ago(seconds=-seconds),
+        schedule_position=1,
+    )
+    with translation.override("en"):
+        assert f"the schedule waits {words}." in operations.waiting(later)
 
 
 # --- the test event -----------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class PanelPage(WebhookButtons):
             "by_day": by_day,
             "counted": {
                 name: presentation.at_most(getattr(now.backlog, name), operations.COUNTED_AT_MOST)
-                for name in ("pending", "due", "parked", "undistributed")
+                for name in ("pending", "due", "held", "parked", "undistributed")
             },
             "chart": charts(now.spans, day if by_day else clock),
             # An event that is yet to be distributed waits too, but in a line of its own.

@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from .. import audit, formats, patterns, retry
+from .. import audit, breaker, formats, patterns, retry
 from ..conf import settings
 from ..models import Attempt, AuditEntry, Delivery, Event, Webhook
 
@@ -62,22 +62,57 @@ def waiting(delivery: Delivery, now: datetime | None = None) -> str:
         return ""
     if delivery.lane == Webhook.Lane.PARKED:
         return _("It waits for its webhook to be resumed.")
-    if delivery.next_attempt_at is None or delivery.next_attempt_at <= now:
-        return _("It is due and will be sent as soon as a worker is free.")
-    if not delivery.schedule_position:
+    due_at = delivery.next_attempt_at or now
+    if due_at > now and not delivery.schedule_position and delivery.fence:
         return _("A worker is sending it now.")
+    holds = (delivery.webhook.hold_until, delivery.webhook.next_turn_at)
+    held_until = max((each for each in holds if each is not None), default=now)
+    if held_until > max(due_at, now):
+        return f"{_why_held(delivery.webhook, now)} {_then(delivery, held_until)}"
+    if due_at <= now:
+        return _("It is due and will be sent as soon as a worker is free.")
+    return f"{_then(delivery, due_at)} {_why_then(delivery)}"
+
+
+def _then(delivery: Delivery, at: datetime) -> str:
     schedule = delivery.webhook.retry_schedule or settings.RETRY_SCHEDULE_SECONDS
-    held_until = delivery.webhook.hold_until
-    if held_until is not None and held_until > delivery.next_attempt_at:
-        return _(
-            "Its receiver is left alone until %(at)s, since it failed too often, asked for time or "
-            "takes only so many requests; then attempt %(number)d of %(total)d follows."
-        ) % {
-            "number": delivery.schedule_position + 1,
-            "total": len(schedule),
-            "at": _moment(held_until),
-        }
-    return _next_try(delivery, delivery.next_attempt_at, schedule)
+    return _("Attempt %(number)d of %(total)d follows at %(at)s.") % {
+        "number": delivery.schedule_position + 1,
+        "total": len(schedule),
+        "at": _moment(at),
+    }
+
+
+def _why_held(webhook: Webhook, now: datetime) -> str:
+    if webhook.hold_until is None or webhook.hold_until <= now:
+        return _("The receiver is sent no more than its rate limit allows.")
+    since = webhook.failing_since
+    failing_for = (now - since).total_seconds() if since is not None else 0.0
+    if breaker.pause_after(failures=webhook.failure_count, failing_for=failing_for):
+        return _("The receiver goes on failing, so it is tried less often.")
+    return _("The receiver asked for time.")
+
+
+def _why_then(delivery: Delivery) -> str:
+    last = delivery.attempts.order_by("-id").first()
+    if last is None:
+        return _("That is what the schedule says.")
+    asked = _asked(last)
+    if asked is not None:
+        return _("The receiver asked for %(wait)s.") % {"wait": _lasting(asked)}
+    schedule = delivery.webhook.retry_schedule or settings.RETRY_SCHEDULE_SECONDS
+    wait = schedule[min(delivery.schedule_position, len(schedule) - 1)]
+    return _("The one before failed, and the schedule waits %(wait)s.") % {"wait": _lasting(wait)}
+
+
+def _lasting(seconds: float) -> str:
+    """A wait as one says it: `90 s`, `5 min`, `1 h 30 min`."""
+    if seconds < 120:
+        return f"{seconds:g} s"
+    minutes = round(seconds / 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
 def cancelled(delivery: Delivery) -> str:
@@ -94,29 +129,6 @@ def cancelled(delivery: Delivery) -> str:
             "it told had to be forgotten."
         )
     return _("It was not sent: its webhook is limited to other events of this type.")
-
-
-def _next_try(delivery: Delivery, at: datetime, schedule: Sequence[float]) -> str:
-    values = {
-        "number": delivery.schedule_position + 1,
-        "total": len(schedule),
-        "at": _moment(at),
-        "wait": f"{schedule[min(delivery.schedule_position, len(schedule) - 1)]:g}",
-    }
-    last = delivery.attempts.order_by("-id").first()
-    asked = None if last is None else _asked(last)
-    if asked is not None:
-        return _(
-            "Attempt %(number)d of %(total)d follows at %(at)s: the receiver asked for %(asked)d "
-            "seconds."
-        ) % {**values, "asked": asked}
-    return (
-        _(
-            "Attempt %(number)d of %(total)d follows at %(at)s: the one before failed, and the "
-            "schedule waits %(wait)s seconds."
-        )
-        % values
-    )
 
 
 def _asked(attempt: Attempt) -> float | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, Min, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from .. import failures
@@ -25,7 +25,7 @@ COUNTED_OF_EACH = 10_000
 """Rows of a backlog, of all webhooks and of each: a count that comes so far means “or more”."""
 
 LOOKED_THROUGH = 1_000
-"""Failed attempts, the newest of all webhooks, among which the last failure of each is looked for."""
+"""Failed attempts, the newest of all webhooks, among which the last failures are looked for."""
 
 
 class _CountOf(Subquery):
@@ -45,10 +45,13 @@ class Backlog:
     """Deliveries on their way, those that wait for their next attempt included."""
     due: int
     """Of these: to be sent now."""
+    held: int
+    """Of these: due by their time, but their receiver is left alone for a while."""
     parked: int
     """Deliveries that wait for their webhook to be resumed; not among the pending."""
     oldest_due_at: datetime | None
-    """Since when the longest waiting event or delivery should have been dealt with."""
+    """Since when the longest waiting event or delivery should have been dealt with; of what is held
+    nothing should."""
 
     def age_seconds(self, now: datetime) -> float:
         """How long the longest waiting has waited; 0 when nothing is due."""
@@ -81,13 +84,33 @@ def backlog(now: datetime | None = None) -> Backlog:
     now = now or timezone.now()
     waiting = Delivery.objects.filter(status=Delivery.Status.PENDING)
     pending = waiting.filter(lane__in=(Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED))
+    due = pending.filter(next_attempt_at__lte=now).order_by()[:COUNTED_AT_MOST]
+    counted = due.aggregate(
+        due=Count("id"), held=Count("id", filter=Q(webhook__hold_until__gt=now))
+    )
+    oldest = [oldest_due(now, lanes=[Webhook.Lane.NORMAL]), _oldest_of_the_troubled(now)]
     return Backlog(
         undistributed=_bounded(Event.objects.filter(fanned_out=False)),
         pending=_bounded(pending),
-        due=_bounded(pending.filter(next_attempt_at__lte=now)),
+        due=counted["due"] - counted["held"],
+        held=counted["held"],
         parked=_bounded(waiting.filter(lane=Webhook.Lane.PARKED)),
-        oldest_due_at=oldest_due(now),
+        oldest_due_at=min(filter(None, oldest), default=None),
     )
+
+
+def _oldest_of_the_troubled(now: datetime) -> datetime | None:
+    """Since when the longest waiting of a receiver in trouble is due that may be sent to now."""
+    due = Delivery.objects.filter(
+        webhook=OuterRef("pk"),
+        status=Delivery.Status.PENDING,
+        lane=Webhook.Lane.TROUBLED,
+        next_attempt_at__lte=now,
+    )
+    first = due.order_by("next_attempt_at").values("next_attempt_at")[:1]
+    served = Webhook.objects.filter(lane=Webhook.Lane.TROUBLED).exclude(hold_until__gt=now)
+    found: datetime | None = served.annotate(first=Subquery(first)).aggregate(at=Min("first"))["at"]
+    return found
 
 
 def _bounded(rows: QuerySet[Any]) -> int:

@@ -48,6 +48,7 @@ class Command(WebhooksCommand):
                 "undistributedEvents": backlog.undistributed,
                 "pending": backlog.pending,
                 "due": backlog.due,
+                "held": backlog.held,
                 "parked": backlog.parked,
                 "oldestDueAt": backlog.oldest_due_at and backlog.oldest_due_at.isoformat(),
                 "oldestDueSeconds": round(backlog.age_seconds(now), 1),
