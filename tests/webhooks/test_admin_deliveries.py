@@ -20,7 +20,7 @@ from tests.webhooks.makers import a_delivery, a_webhook, ago, an_attempt, an_eve
 from webhooks import operations
 from webhooks.admin import presentation
 from webhooks.admin.base import BoundedPaginator
-from webhooks.admin.replay import chosen_by_list
+from webhooks.admin.choosing import chosen_by_list
 from webhooks.models import AuditEntry, Delivery, Event, ReplayJob, Webhook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
@@ -110,10 +110,28 @@ def test_deliveries_are_found_by_what_one_knows(login: Login) -> None:
     ],
 )
 def test_a_mangled_address_is_no_server_error(login: Login, query: dict[str, str]) -> None:
-    client = login(*LOOK)
-    client = login(*LOOK, "replay_delivery")
-    for url in (EVENTS, DELIVERIES, REPLAY):
+    a_webhook()
+    client = login(*LOOK, "replay_delivery", "export_delivery")
+    for url in (EVENTS, DELIVERIES, REPLAY, "/admin/webhooks/delivery/export/"):
         assert client.get(url, query).status_code in {200, 302}
+
+
+def test_a_list_says_that_its_filter_could_not_be_read(login: Login) -> None:
+    a_webhook()  # without one, there is nothing to filter by
+    client = login(*LOOK)
+    for query in ({"webhook": "abc"}, {"since": "2026-02-31"}):
+        html = client.get(DELIVERIES, query, follow=True).content.decode()
+        assert "The filter cannot be read, so all is shown." in html
+
+
+def test_what_failed_last_is_found_whether_it_is_retried_or_not(login: Login) -> None:
+    webhook = a_webhook()
+    failed = a_delivery(webhook, last_error="status")
+    retried = a_delivery(webhook, status=Delivery.Status.PENDING, last_error="dns")
+    a_delivery(webhook, status=Delivery.Status.PENDING)
+    a_delivery(webhook, status=Delivery.Status.DELIVERED)
+    query = {"webhook": str(webhook.pk), "failing": "1"}
+    assert found(login(*LOOK), DELIVERIES, **query) == [retried.pk, failed.pk]
 
 
 def test_lists_cost_the_same_for_many_and_read_no_bodies(
@@ -349,6 +367,83 @@ def test_what_was_delivered_is_sent_again_only_if_asked_for(
 ) -> None:
     chosen = chosen_by_list(query)
     assert list(chosen.statuses) == (statuses or list(operations.SETTLED))
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        ({"http": "500", "q": "HTTP 500"}, ["a"]),
+        ({"http": "500", "q": "HTTP 503"}, []),
+        ({"ids": "a,b", "q": "b"}, ["b"]),
+        ({"ids": "a", "q": "b"}, []),
+        ({"settled": "1"}, ["a", "b", "c"]),
+        ({"settled": "1", "failing": "1"}, ["a", "b"]),
+        ({"status__exact": "delivered", "failing": "1"}, []),
+        ({"status__exact": "pending"}, []),
+    ],
+)
+def test_a_replay_takes_what_fits_the_filters_and_the_search(
+    query: dict[str, str], kept: list[str]
+) -> None:
+    webhook = a_webhook()
+    rows = {
+        "a": a_delivery(webhook, last_status_code=500, last_error="status"),
+        "b": a_delivery(webhook, last_status_code=503, last_error="status"),
+        "c": a_delivery(webhook, status=Delivery.Status.DELIVERED, last_status_code=200),
+    }
+    for name, row in rows.items():
+        for field in query.keys() & {"ids", "q"}:
+            query = {**query, field: re.sub(rf"\b{name}\b", str(row.pk), query[field])}
+    chosen = operations.replayable(chosen_by_list(query))
+    assert [row.pk for row in chosen] == [rows[name].pk for name in kept]
+
+
+@pytest.mark.parametrize(
+    ("query", "label"),
+    [
+        ({}, "Send what failed again"),
+        ({"period": "24h"}, "Send what failed of these again"),
+        ({"status__exact": "delivered"}, "Send all of these again"),
+        ({"status__exact": "pending"}, None),
+    ],
+)
+def test_the_way_to_sending_again_says_what_will_be_sent(
+    login: Login, query: dict[str, str], label: str | None
+) -> None:
+    html = login(*LOOK, "replay_delivery").get(DELIVERIES, query).content.decode()
+    shown = re.findall(r"(Send [^<]*) …", html)
+    assert shown == ([label] if label else [])
+
+
+def test_all_that_was_selected_is_sent_again_however_it_ended(login: Login) -> None:
+    webhook = a_webhook()
+    failed = a_delivery(webhook)
+    a_delivery(webhook, status=Delivery.Status.DELIVERED)
+    client = login(*LOOK, "replay_delivery")
+    selected = {
+        "action": "replay_selected",
+        "_selected_action": [failed.pk],
+        "select_across": "1",
+    }
+    html = client.post(f"{DELIVERIES}?webhook={webhook.pk}", selected, follow=True).content.decode()
+    assert "2 deliveries are sent again" in html
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"created_at__gte": "2024-01-01"}, "by created_at__gte"),
+        ({"status": "delivered"}, "by status"),
+        ({"q": "HTTP 204"}, "Successes are not sent again by their HTTP status"),
+    ],
+)
+def test_what_a_replay_cannot_choose_by_is_refused_in_words(
+    login: Login, query: dict[str, str], words: str
+) -> None:
+    a_delivery(a_webhook(), status=Delivery.Status.DELIVERED, last_status_code=204)
+    answer = login(*LOOK, "replay_delivery").get(REPLAY, query, follow=True)
+    assert answer.redirect_chain[0][0].startswith(DELIVERIES)
+    assert words in answer.content.decode()
 
 
 @pytest.mark.parametrize("query", [{"ids": str(10**30)}, {"ids": "1,x"}, {"http": "9" * 30}])

@@ -44,6 +44,7 @@ def test_the_panel_tells_how_all_of_it_goes(login: Login) -> None:
     worst = html[html.index('id="wh-worst"') :]
     assert ">Loja<" in worst
     assert ">ERP<" not in worst, "who does not fail is not among the worst"
+    assert f"/admin/webhooks/delivery/?webhook={bad.pk}&amp;failing=1" in worst
     assert html.count('class="wh-bar-bad"') == 2
     assert html.count('class="wh-bar-good"') == 2
     assert 'data-wh-live="10"' in html

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 MOST_COUNTED = 10_000
@@ -101,6 +102,9 @@ class ReadOnlyAdmin(StoryAdmin):
     ) -> Any:
         if has_nul(value for _, values in request.GET.lists() for value in values):
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        if ERROR_FLAG in request.GET:  # where Django sends who asks for what cannot be read
+            text = gettext("The filter cannot be read, so all is shown.")
+            self.message_user(request, text, messages.ERROR)
         return super().changelist_view(
             request, {"most_counted": MOST_COUNTED, **(extra_context or {})}
         )

@@ -20,12 +20,13 @@ from .. import operations
 from ..conf import settings
 from ..eventos import TEST_EVENT
 from ..models import Delivery
-from . import presentation, records
+from . import choosing, presentation, records
 from .base import button, page_of
 from .export import ExportPage
 from .filters import (
     DatesFilter,
     ErrorFilter,
+    FailingFilter,
     HttpFilter,
     PeriodFilter,
     TypeFilter,
@@ -59,6 +60,7 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         DatesFilter,
         WebhookFilter,
         EventTypeFilter,
+        FailingFilter,
         ErrorFilter,
         HttpFilter,
     )
@@ -152,9 +154,11 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> Any:
         context = dict(extra_context or {})
-        if self.has_replay_permission(request):
+        pending = request.GET.get("status__exact") == Delivery.Status.PENDING
+        if self.has_replay_permission(request) and not pending:
             query = request.GET.urlencode()
             context["replay_url"] = f"{reverse('admin:webhooks_delivery_replay_many')}?{query}"
+            context["replays_all"] = choosing.takes_all(request.GET.dict())
         return super().changelist_view(request, context)
 
     # --- one delivery -----------------------------------------------------------------------
@@ -245,20 +249,29 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
 
     @admin.action(description=_("Send the selected deliveries again"), permissions=["replay"])
     def replay_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
-        return self._ask_about(request, queryset, "admin:webhooks_delivery_replay_many")
+        name = "admin:webhooks_delivery_replay_many"
+        return self._ask_about(request, queryset, name, {choosing.SETTLED: "1"})
 
     @admin.action(description=_("Export the selected deliveries"), permissions=["export"])
     def export_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse:
         return self._ask_about(request, queryset, "admin:webhooks_delivery_export")
 
     def _ask_about(
-        self, request: HttpRequest, queryset: QuerySet[Delivery], name: str
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Delivery],
+        name: str,
+        all_of_it: dict[str, str] | None = None,
     ) -> HttpResponse:
         """Leads to the page that asks, with the ids, or with the list's filter where all of it was
-        selected."""
+        selected.
+
+        :param all_of_it: what the address says besides, in that case.
+        """
         page = reverse(name)
         if request.POST.get("select_across") == "1":
-            return HttpResponseRedirect(f"{page}?{request.GET.urlencode()}")
+            query = urlencode({**request.GET.dict(), **(all_of_it or {})})
+            return HttpResponseRedirect(f"{page}?{query}")
         ids = list(queryset.values_list("pk", flat=True)[:MOST_SELECTED])
         return HttpResponseRedirect(f"{page}?{urlencode({'ids': ','.join(map(str, ids))})}")
 

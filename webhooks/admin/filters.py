@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -14,6 +15,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from .. import catalog, formats
 from ..models import Attempt, Webhook
@@ -69,7 +71,12 @@ class WebhookFilter(admin.SimpleListFilter):
         return [(str(id), name) for id, name in Webhook.objects.values_list("id", "name")[:200]]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(webhook=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        try:
+            return queryset.filter(webhook=UUID(str(self.value())))
+        except ValueError as error:
+            raise IncorrectLookupParameters(error) from None
 
 
 class FormatFilter(admin.SimpleListFilter):
@@ -83,6 +90,19 @@ class FormatFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(format=self.value()) if self.value() else queryset
+
+
+class FailingFilter(admin.SimpleListFilter):
+    """What failed and what is still retried: where the last attempt was no success."""
+
+    title = _("last attempt")
+    parameter_name = "failing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", pgettext_lazy("attempt", "failed"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.exclude(last_error="") if self.value() else queryset
 
 
 class ErrorFilter(admin.SimpleListFilter):

@@ -12,7 +12,6 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, reverse
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -20,8 +19,8 @@ from .. import operations
 from ..models import ReplayJob
 from ..operations import ReplayFilter, jobs
 from . import presentation
-from .base import ReadOnlyAdmin, button, has_nul, page_of
-from .filters import PeriodFilter, day_after, day_begins, numbers
+from .base import ReadOnlyAdmin, button, page_of
+from .choosing import Inexpressible, chosen_by_list
 
 _SALT = "webhooks.replay"
 _ASKED_FOR_SECONDS = 3600  # after which the page's figures are too old to be agreed to
@@ -35,61 +34,6 @@ class PaceForm(forms.Form):
         initial=jobs.DEFAULT_RATE,
         help_text=_("Slower is kinder to receivers; what is new goes out in between."),
     )
-
-
-def chosen_by_list(values: dict[str, str]) -> ReplayFilter:
-    """What a list of deliveries with this query shows, of what is settled.
-
-    Where the list is not narrowed by status, what failed: nobody sends a year's deliveries again
-    by forgetting a click.
-
-    :raises IncorrectLookupParameters: a value cannot be read.
-    """
-    if has_nul(values.values()):
-        raise IncorrectLookupParameters
-    chosen: dict[str, Any] = {}
-    status = values.get("status__exact", "")
-    if status:
-        chosen["statuses"] = tuple({status} & set(operations.SETTLED))
-    elif values.get("ids"):
-        chosen["statuses"] = operations.SETTLED
-    try:
-        if values.get("webhook"):
-            chosen["webhook"] = operations.find_webhook(values["webhook"])
-    except ValidationError as error:
-        raise IncorrectLookupParameters(error) from None
-    if values.get("http"):
-        chosen["status_codes"] = numbers(values["http"])
-    if values.get("ids"):
-        chosen["ids"] = numbers(values["ids"])
-    if values.get("type"):
-        chosen["event_patterns"] = (values["type"],)
-    if values.get("error"):
-        chosen["errors"] = (values["error"],)
-    return ReplayFilter(**chosen, **_dates(values), **_searched(values.get("q", "").strip()))
-
-
-def _dates(values: dict[str, str]) -> dict[str, Any]:
-    since, until = day_begins(values.get("since", "")), day_begins(values.get("until", ""))
-    if values.get("period") in PeriodFilter.periods:
-        age = PeriodFilter.periods[values["period"]][1]
-        since = max(filter(None, (since, timezone.now() - age)))
-    return {
-        "created_since": since,
-        "created_until": until and day_after(until),
-    }
-
-
-def _searched(term: str) -> dict[str, Any]:
-    if not term:
-        return {}
-    if (status := presentation.http_status(term)) is not None:
-        return {"status_codes": (status,)}
-    if term.isascii() and term.isdecimal() and len(term) < 19:
-        return {"ids": (int(term),)}
-    if (id := presentation.event_id(term)) is not None:
-        return {"event_ids": (id,)}
-    return {"subject": term}
 
 
 class ReplayPages(ReadOnlyAdmin):
@@ -118,6 +62,9 @@ class ReplayPages(ReadOnlyAdmin):
         except IncorrectLookupParameters:
             self.message_user(request, gettext("The filter cannot be read."), messages.ERROR)
             return HttpResponseRedirect(back)
+        except Inexpressible as problem:
+            self.message_user(request, str(problem), messages.ERROR)
+            return HttpResponseRedirect(f"{back}?{request.GET.urlencode()}")
         except signing.BadSignature:
             text = gettext("This page is too old to be agreed to; look again.")
             self.message_user(request, text, messages.WARNING)
