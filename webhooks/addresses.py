@@ -40,6 +40,17 @@ _TO_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvw
 _SAFE = "!$%&'()*+,/:;=?@~-._"
 
 
+HIDDEN = "••••"
+
+
+def without_query_values(url: str) -> str:
+    """The URL as who may not change it sees it: a query's values may be secrets (`?token=…`)."""
+    path, mark, query = url.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    shown = (f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _value in pairs)
+    return f"{path}{mark}{'&'.join(shown)}"
+
+
 class AddressRefused(ValueError):
     """A URL or address that no webhook may be sent to.
 

@@ -70,6 +70,31 @@ _OUR_PREFIXES = (
     "proxy-",
 )
 
+#: Of an answer: what says how a server answered, and nothing of what it was told.
+HARMLESS = frozenset(
+    {
+        "age",
+        "allow",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "ratelimit-limit",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "vary",
+        "via",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+    }
+)
+
 _SECRET_NAME = re.compile(
     r"auth(?!or(?!i[sz]))|cookie|token|key|secret|passw|senha|segredo|chave|credential|session|jwt|bearer",
     re.IGNORECASE,

@@ -28,7 +28,7 @@ def told(kept: str) -> str:
     """A reason as it is read, translated."""
     try:
         values = json.loads(kept) if kept.startswith("{") else {}
-        text = _TEXTS.get(values.get("reason"))
+        text = _TEXTS.get(str(values.get("reason")))
         return kept if text is None else str(text) % values
     except (ValueError, TypeError, KeyError):  # what a person wrote may look like one
         return kept

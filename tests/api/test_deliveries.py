@@ -165,6 +165,23 @@ def test_attempts_show_bodies_and_a_receivers_words_only_when_asked_by_who_may(
     assert list(field_errors(api.get(path + "?payloads=yes"))) == ["payloads"]
 
 
+def test_what_an_address_says_after_its_question_mark_is_for_who_may_change_it(
+    caller: Callable[..., Caller],
+) -> None:
+    webhook = a_webhook(url="http://127.0.0.1:9/erp?token=S3GREDO")
+    delivery = a_delivery(webhook)
+    an_attempt(delivery)
+    looker = caller("webhooks.view_webhook", "webhooks.view_delivery")
+    editor = caller("webhooks.view_webhook", "webhooks.view_delivery", "webhooks.change_webhook")
+    for path in (
+        "webhooks/",
+        f"webhooks/{webhook.pk}/",
+        f"deliveries/delivery_{delivery.pk}/attempts/",
+    ):
+        assert "erp?token=••••" in looker.get(path).content.decode()
+        assert "erp?token=S3GREDO" in editor.get(path).content.decode()
+
+
 # --- sending again ----------------------------------------------------------------------------
 def test_a_delivery_is_sent_again(root: Caller) -> None:
     delivery = a_delivery(a_webhook(), status=Delivery.Status.DELIVERED)

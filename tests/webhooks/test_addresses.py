@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from webhooks import networks
-from webhooks.addresses import AddressRefused, Policy, Target, check_ip, check_url
+from webhooks.addresses import (
+    AddressRefused,
+    Policy,
+    Target,
+    check_ip,
+    check_url,
+    without_query_values,
+)
 
 PUBLIC = Policy()
 PLAIN = Policy(require_https=False)
@@ -477,3 +484,16 @@ def test_no_message_repeats_a_password_in_an_address(url: str) -> None:
         check_url(url, Policy())
     shown = f"{refused.value} {refused.value.detail} {refused.value.value}"
     assert "s3nha" not in shown and "ana" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/x", "https://a.example/x"),
+        ("https://a.example/x?", "https://a.example/x?"),
+        ("https://a.example/x?token=S3&y=", "https://a.example/x?token=••••&y=••••"),
+        ("https://a.example/?S3&&a=b=c", "https://a.example/?••••&a=••••"),
+    ],
+)
+def test_the_values_of_a_query_are_not_for_everyone(url: str, shown: str) -> None:
+    assert without_query_values(url) == shown

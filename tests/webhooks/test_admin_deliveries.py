@@ -234,6 +234,57 @@ def test_a_delivery_tells_its_story(login: Login) -> None:
     assert "img src=x" not in html
 
 
+def test_an_answers_harmless_headers_are_always_shown(login: Login) -> None:
+    delivery = a_delivery(a_webhook())
+    headers = {"Content-Type": "text/html", "Retry-After": "120", "x-customer": "Ana"}
+    an_attempt(delivery, response_headers=headers)
+    html = login(*LOOK).get(page(delivery)).content.decode()
+    assert "Content-Type: text/html" in html
+    assert "Retry-After: 120" in html
+    assert "x-customer: •••" in html
+    assert "Ana" not in html
+
+
+def test_a_test_is_shown_and_its_answer_to_who_sent_it(login: Login) -> None:
+    sender, other = login(*LOOK), login(*LOOK, "test_webhook")
+    reader = login(*LOOK, "view_payload")
+    user = User.objects.order_by("pk").first()
+    assert user is not None
+    body = '{"data":{"mensagem":"It works"}}'
+    event = an_event("webhook.teste", body=body, actor=f"usuario_{user.pk}")
+    delivery = a_delivery(a_webhook(), event)
+    an_attempt(delivery, response_body="Olá Ana", response_headers={"x-customer": "Ana"})
+    for client, answered in ((sender, True), (other, False), (reader, True)):
+        html = client.get(page(delivery)).content.decode()
+        assert "It works" in html
+        assert ("Olá Ana" in html, "x-customer: Ana" in html) == (answered, answered)
+        assert ("is seen by who sent the test" in html) is not answered
+        assert "that was recorded" not in html
+        assert page(delivery, "reveal") not in html
+    assert not AuditEntry.objects.exists()
+
+
+def test_what_an_address_says_after_its_question_mark_is_for_who_may_change_it(
+    login: Login,
+) -> None:
+    webhook = a_webhook(url="http://127.0.0.1:9/erp?token=S3GREDO")
+    delivery = a_delivery(webhook)
+    an_attempt(delivery)
+    lists = ["/admin/webhooks/webhook/", page(webhook)]
+    seen = [page(delivery), *lists, REPLAY]
+    looker = login(*LOOK, "replay_delivery")
+    for url in seen:
+        html = looker.get(url).content.decode()
+        assert "S3GREDO" not in html, url
+        assert "erp?token=••••" in html, url
+    assert found(looker, lists[0], q="S3GREDO") == []
+    assert looker.get(lists[0], {"url__contains": "S3GREDO"}).status_code in {302, 400}
+    editor = login(*LOOK, "change_webhook")
+    for url in [page(delivery), *lists]:
+        assert "S3GREDO" in editor.get(url).content.decode(), url
+    assert found(editor, lists[0], q="S3GREDO") == [webhook.pk]
+
+
 def test_a_delivery_of_a_deleted_webhook_can_still_be_read(login: Login) -> None:
     webhook = a_webhook()
     delivery = a_delivery(webhook)

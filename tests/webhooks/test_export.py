@@ -110,6 +110,12 @@ def test_payloads_only_where_they_are_asked_for_and_credentials_never(format: st
     assert exported(format, payloads=True)[0].get(name) in ("", None)
 
 
+def test_what_an_address_may_hold_of_secrets_is_not_in_it() -> None:
+    an_attempt(a_delivery(a_webhook()), url="http://127.0.0.1:9/erp?token=S3GREDO")
+    [row] = exported("jsonl")
+    assert row["attempts"][0]["url"] == "http://127.0.0.1:9/erp?token=••••"
+
+
 @pytest.mark.parametrize("text", FORMULAS)
 def test_nothing_in_a_spreadsheet_becomes_a_formula(text: str) -> None:
     delivery = a_delivery(a_webhook(name=text))

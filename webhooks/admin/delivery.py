@@ -17,10 +17,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import operations
-from ..conf import settings
-from ..eventos import TEST_EVENT
+from ..addresses import without_query_values
 from ..models import Delivery
-from . import choosing, presentation, records
+from . import choosing, presentation, records, timeline
 from .base import button, page_of
 from .export import ExportPage
 from .filters import (
@@ -35,7 +34,6 @@ from .filters import (
 from .reveal import Revealing
 from .sooner import Hastening
 
-MOST_ATTEMPTS = 50  # shown, the newest
 MOST_SELECTED = 500  # whose ids fit in an address
 
 
@@ -176,7 +174,7 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         return format_html(
             '{} <span class="wh-note">{}</span>',
             records.webhook_link(delivery.webhook),
-            delivery.webhook.url,
+            without_query_values(delivery.webhook.url),
         )
 
     @admin.display(description=_("erased at"))
@@ -195,43 +193,16 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         return [button(self, "replay", self.replay_view), *super().get_urls()]
 
     def story(self, request: HttpRequest, obj: Delivery) -> dict[str, Any]:
-        revealed = self.revealed(request, obj) or _tells_nobodys_data(request, obj)
+        revealed = self.revealed(request, obj)
         return {
-            **self._attempts(obj, revealed),
-            **self.revealing(request, obj, revealed),
+            **timeline.timeline(request, obj, revealed),
+            **self.revealing(request, obj, revealed or timeline.is_test(obj)),
+            "may_read_answer": timeline.may_read_answer(request, obj),
             "may_replay": self.has_replay_permission(request),
             "may_be_hastened": self.may_be_hastened(obj),
-        }
-
-    def _attempts(self, delivery: Delivery, revealed: bool) -> dict[str, Any]:
-        timeout = delivery.webhook.timeout_seconds or settings.TIMEOUT_SECONDS
-        newest = list(delivery.attempts.order_by("-id")[:MOST_ATTEMPTS])
-        show = presentation.pretty if revealed else presentation.masked
-        bodies = [
-            delivery.event.body if attempt.request_body is None else attempt.request_body
-            for attempt in newest
-        ]
-        return {
-            "attempts": [
-                {
-                    "attempt": attempt,
-                    "sentence": presentation.failure_sentence(attempt, timeout),
-                    "request_body": show(body),
-                    "response_headers": attempt.response_headers
-                    if revealed
-                    else dict.fromkeys(attempt.response_headers, presentation.HIDDEN),
-                    "response_body": show(attempt.response_body),
-                }
-                for attempt, body in zip(reversed(newest), reversed(bodies), strict=True)
-            ],
-            "curl": presentation.as_curl(
-                newest[0], bodies[0] if revealed else presentation.masked(bodies[0], indent=False)
-            )
-            if newest
-            else "",
-            "can_be_replayed": delivery.status in operations.SETTLED
-            and delivery.webhook.deleted_at is None
-            and delivery.event.erased_at is None,
+            "can_be_replayed": obj.status in operations.SETTLED
+            and obj.webhook.deleted_at is None
+            and obj.event.erased_at is None,
         }
 
     # --- sending again ----------------------------------------------------------------------
@@ -304,11 +275,3 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
                 messages.WARNING,
             )
         return sent
-
-
-def _tells_nobodys_data(request: HttpRequest, delivery: Delivery) -> bool:
-    """A test's request and answer are what whoever sends tests wants to see."""
-    return delivery.event.type == TEST_EVENT.name and (
-        request.user.has_perm("webhooks.test_webhook")
-        or request.user.has_perm("webhooks.view_payload")
-    )

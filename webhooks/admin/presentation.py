@@ -109,9 +109,9 @@ def _hide(value: Any, key: str = "") -> Any:
     return value if isinstance(value, str) and _PUBLIC_ID.fullmatch(value) else HIDDEN
 
 
-def as_curl(attempt: Attempt, body: str) -> str:
+def as_curl(attempt: Attempt, url: str, body: str) -> str:
     """The attempt's request as a shell command; its headers' secrets are masked where kept."""
-    words = [["curl", "--request", "POST", attempt.url]]
+    words = [["curl", "--request", "POST", url]]
     words += [["--header", f"{name}: {value}"] for name, value in attempt.request_headers.items()]
     words.append(["--data-raw", body])
     return " \\\n  ".join(shlex.join(pair) for pair in words)

@@ -24,6 +24,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from .. import formats, operations
+from ..addresses import without_query_values
 from ..models import Webhook
 from . import option_fields, presentation
 from .base import SCRIPTS, STYLES, StoryAdmin, page_of
@@ -47,6 +48,11 @@ class HealthChangeList(ChangeList):
         for webhook in self.result_list:
             webhook.health = states[webhook.pk]
             webhook.hours = hours[webhook.pk]
+            webhook.shown_url = self.shown_url(request, webhook)
+
+    def shown_url(self, request: HttpRequest, webhook: Webhook) -> str:
+        may_change = self.model_admin.has_change_permission(request, webhook)
+        return webhook.url if may_change else without_query_values(webhook.url)
 
 
 @admin.register(Webhook)
@@ -68,7 +74,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     autocomplete_fields = ("owner",)
-    not_asked_for = ("auth_username", "auth_header_name", "auth_secret", "headers")
+    not_asked_for = ("url", "auth_username", "auth_header_name", "auth_secret", "headers")
 
     class Media:
         css = STYLES
@@ -78,17 +84,21 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
             Script("webhooks/unsaved.js", defer=True),
         )
 
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Whoever sees no secret in an address does not find it out by searching either."""
+        return ("name", "url") if self.has_change_permission(request) else ("name",)
+
     # --- the list ---------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return HealthChangeList
 
     @admin.display(description=_("webhook"), ordering="name")
-    def shown_name(self, webhook: Webhook) -> SafeString:
+    def shown_name(self, webhook: Any) -> SafeString:
         return format_html(
             '{0}<span class="wh-url" title="{1}">{1}</span>'
             '<span class="wh-line wh-note">{2}</span>',
             webhook.name,
-            webhook.url,
+            webhook.shown_url,
             _some(webhook.events),
         )
 
@@ -274,7 +284,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
 
     # --- deleting: softly, so what points to it need not be asked ----------------------------
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        names = [f"{webhook.name} <{webhook.url}>" for webhook in objs]
+        names = [f"{webhook.name} <{without_query_values(webhook.url)}>" for webhook in objs]
         missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         return names, {self.opts.verbose_name_plural: len(names)}, missing, []
 

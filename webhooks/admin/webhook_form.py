@@ -89,6 +89,12 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
             "keep_responses",
             "owner",
         )
+        help_texts = {
+            "url": _(
+                "A token belongs into a header or the authentication below. In the address, who "
+                "may change the webhook sees it, and so do the logs of what lies between."
+            ),
+        }
         widgets = {
             "url": forms.URLInput(attrs={"class": "vURLField wh-wide", "inputmode": "url"}),
         }

@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from .. import formats
+from ..addresses import without_query_values
 from ..conf import settings
 from ..models import Webhook
 from . import option_fields
@@ -19,7 +20,7 @@ class ShownFields:
 
     shown_fields = (
         "name",
-        "url",
+        "address",
         "all_events",
         "shown_format",
         "options",
@@ -32,6 +33,10 @@ class ShownFields:
         "created_at",
         "updated_at",
     )
+
+    @admin.display(description=_("address (URL)"))
+    def address(self, webhook: Webhook) -> str:
+        return without_query_values(webhook.url)
 
     @admin.display(description=_("events"))
     def all_events(self, webhook: Webhook) -> str:

@@ -99,7 +99,9 @@ class DeliveryViewSet(ApiViewSet):
             attempts = attempts.defer("request_body", "response_headers", "response_body")
         return self.page(
             attempts,
-            lambda attempt: representations.attempt(attempt, delivery, payloads=payloads),
+            lambda attempt: representations.attempt(
+                attempt, delivery, payloads=payloads, whole_url=lookups.whole_urls(request)
+            ),
             orderings={"startedAt": "pk"},
             others=["payloads"],
         )

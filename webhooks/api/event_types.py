@@ -18,6 +18,7 @@ from api_common.problems import Problem, django_problem, invalid
 from api_common.views import ApiViewSet
 
 from .. import audit, catalog, failures, formats, operations
+from ..addresses import without_query_values
 from ..context import acting
 from ..fields import SecretUnreadable
 from ..formats.base import CannotTell
@@ -76,6 +77,7 @@ class EventTypeViewSet(ApiViewSet):
             raise Problem("conflict", sentence) from error
         if public_id is not None:
             audit.record(audit.Action.VIEWED_PAYLOAD, subject=public_id, detail=name)
+        whole = lookups.whole_urls(request)
         return Response(
             {
                 "eventType": event_type.name,
@@ -84,7 +86,7 @@ class EventTypeViewSet(ApiViewSet):
                 "format": webhook.format,
                 "subscribed": shown.subscribed,
                 "method": "POST",
-                "url": shown.url or None,
+                "url": (shown.url if whole else without_query_values(shown.url)) or None,
                 "headers": shown.headers,
                 "body": shown.body,
             }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from uuid import UUID
 
+from rest_framework.request import Request
+
 from ..models import Event, Webhook
 
 _EVENT = re.compile(r"evt_[0-9a-f]{32}")
@@ -41,3 +43,8 @@ def delivery_id(text: str) -> int | None:
     """Of `delivery_12`."""
     match = _DELIVERY.fullmatch(text)
     return int(match[1]) if match else None
+
+
+def whole_urls(request: Request) -> bool:
+    """Whether who asks may see the secrets that an address may have in its query."""
+    return bool(request.user.has_perm("webhooks.change_webhook"))

@@ -27,6 +27,7 @@ from api_common.problems import FieldError, Problem
 from api_common.views import ApiView
 
 from .. import operations
+from ..addresses import without_query_values
 from ..context import acting
 from ..formats import rd_station as format
 from ..models import Webhook
@@ -111,7 +112,7 @@ class Subscriptions(_View):
     descriptions = rd_descriptions.SUBSCRIPTIONS
 
     def get(self, request: Request) -> Response:
-        return Response({"webhooks": [represent(each) for each in _rows().order_by("pk")]})
+        return Response({"webhooks": [represent(each, request) for each in _rows().order_by("pk")]})
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:
@@ -125,7 +126,7 @@ class Subscriptions(_View):
             )
         except ValidationError as error:
             raise problems.django_problem(error) from error
-        return Response(represent(webhook), status=201)
+        return Response(represent(webhook, request), status=201)
 
 
 class Subscription(_View):
@@ -137,16 +138,16 @@ class Subscription(_View):
         return {"uuid": {"type": "string", "format": "uuid"}}
 
     def get(self, request: Request, uuid: str) -> Response:
-        return Response(represent(_subscription(uuid)))
+        return Response(represent(_subscription(uuid), request))
 
     def put(self, request: Request, uuid: str) -> Response:
         webhook = _subscription(uuid)
-        values = read(request.data, represent(webhook))
+        values = read(request.data, represent(webhook, request))
         try:
             webhook = operations.update_webhook(webhook, **_settings(values))
         except ValidationError as error:
             raise problems.django_problem(error, _ELSEWHERE) from error
-        return Response(represent(webhook))
+        return Response(represent(webhook, request))
 
     def delete(self, request: Request, uuid: str) -> Response:
         operations.delete_webhook(_subscription(uuid))
@@ -160,11 +161,13 @@ class NothingHere(pages.NothingHere):
         return handle
 
 
-def represent(webhook: Webhook) -> dict[str, Any]:
+def represent(webhook: Webhook, request: Request) -> dict[str, Any]:
     """A webhook of `_rows`."""
     [ours] = webhook.events
     event_type = next(theirs for theirs, each in TYPES.items() if each == ours)
     options = webhook.format_options
+    whole = lookups.whole_urls(request)
+    url = webhook.url if whole else without_query_values(webhook.url)
     entities = _entities(event_type)
     entity_type = options.get("entity_type")
     return {
@@ -173,7 +176,7 @@ def represent(webhook: Webhook) -> dict[str, Any]:
         "entity_type": entity_type if entity_type in entities else entities[0],
         "event_type": event_type,
         "event_identifiers": options.get("event_identifiers", []),
-        "url": webhook.url,
+        "url": url,
         "http_method": "POST",
         "include_relations": options.get("include_relations", []),
     }

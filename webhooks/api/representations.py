@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import failures, operations
+from ..addresses import without_query_values
 from ..catalog import EventType
 from ..conf import settings
 from ..models import Attempt, Delivery, Event, SigningKey, Webhook
@@ -16,13 +17,16 @@ def moment(value: datetime | None) -> str | None:
     return None if value is None else instant(value)
 
 
-def webhook(found: Webhook) -> dict[str, Any]:
-    """Sealed values are masked; the secret is not part of it."""
+def webhook(found: Webhook, *, whole_url: bool) -> dict[str, Any]:
+    """Sealed values are masked; the secret is not part of it.
+
+    :param whole_url: whether to show the values of its address's query, which may be secrets.
+    """
     kinds = Webhook.Authentication
     return {
         "id": str(found.pk),
         "name": found.name,
-        "url": found.url,
+        "url": found.url if whole_url else without_query_values(found.url),
         "events": found.events,
         "format": found.format,
         "formatOptions": found.format_options,
@@ -98,8 +102,10 @@ def delivery_id(pk: int) -> str:
     return f"delivery_{pk}"
 
 
-def attempt(found: Attempt, of: Delivery, *, payloads: bool) -> dict[str, Any]:
+def attempt(found: Attempt, of: Delivery, *, payloads: bool, whole_url: bool) -> dict[str, Any]:
     """One request and what came back.
+
+    :param whole_url: as of a webhook.
 
     :param payloads: whether to show bodies, and what else the receiver wrote: its headers, and the
         words of a failure. They are null otherwise.
@@ -108,7 +114,7 @@ def attempt(found: Attempt, of: Delivery, *, payloads: bool) -> dict[str, Any]:
         "number": found.number,
         "startedAt": moment(found.started_at),
         "durationMs": found.duration_ms,
-        "url": found.url,
+        "url": found.url if whole_url else without_query_values(found.url),
         "requestHeaders": found.request_headers,
         # What may not be shown was not even read.
         "requestBody": _request_body(found, of) if payloads else None,

@@ -67,9 +67,12 @@ class WebhookActions(ApiViewSet):
             etags.check_if_match(self.request, _state(found))
         return found
 
+    def representation(self, webhook: Webhook) -> dict[str, Any]:
+        return representations.webhook(webhook, whole_url=lookups.whole_urls(self.request))
+
     def answer_webhook(self, webhook: Webhook, status: int = 200, **more: Any) -> Response:
         """:param more: as of `answer`."""
-        data = representations.webhook(webhook)
+        data = self.representation(webhook)
         return self.answer(data, status, state=_state(webhook), **more)
 
     @sensitive_variables()
@@ -114,7 +117,9 @@ class WebhookActions(ApiViewSet):
                 "message": representations.sentence(attempt, found.webhook),
                 "deliveryId": representations.delivery_id(found.pk),
                 "eventId": found.event.public_id,
-                "attempt": representations.attempt(attempt, found, payloads=True),
+                "attempt": representations.attempt(
+                    attempt, found, payloads=True, whole_url=lookups.whole_urls(request)
+                ),
             }
         )
 
@@ -161,4 +166,4 @@ def _state(webhook: Webhook) -> list[Any]:
     """What its ETag is made of: what is masked, and the secret, may change while the answer reads
     as before, even within the second that it tells."""
     newest = webhook.signing_keys.order_by("-pk").values_list("pk", flat=True).first()
-    return [representations.webhook(webhook), webhook.updated_at, newest]
+    return [representations.webhook(webhook, whole_url=True), webhook.updated_at, newest]

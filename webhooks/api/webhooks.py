@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from api_common import filters, idempotency
 from api_common.problems import FieldError, Problem, django_problem
 
-from .. import formats, operations
+from .. import formats, operations, reasons
 from ..context import acting
 from ..models import Webhook
-from . import descriptions, representations, schemas
+from . import descriptions, schemas
 from .bodies import NAMES, WebhookBody, checked
 from .webhook_actions import WebhookActions
 
@@ -65,7 +65,7 @@ class WebhookViewSet(WebhookActions):
 
     # --- reading ----------------------------------------------------------------------------
     def list(self, request: Request) -> Response:
-        return self.page(Webhook.objects.all(), representations.webhook, filterset=WebhookFilters)
+        return self.page(Webhook.objects.all(), self.representation, filterset=WebhookFilters)
 
     def retrieve(self, request: Request, id: str) -> Response:
         filters.refuse_unknown(request, ())
@@ -104,7 +104,7 @@ class WebhookViewSet(WebhookActions):
     def pause(self, request: Request, id: str) -> Response:
         """Send it nothing more until it is enabled; what waits for it is kept."""
         webhook = self.webhook(id, to_change=True)
-        reason = _("by %(user)s") % {"user": request.user.get_username()}
+        reason = reasons.known("by", user=request.user.get_username())
         return self.answer_webhook(operations.pause(webhook, reason))
 
     @action(detail=True, methods=["post"])

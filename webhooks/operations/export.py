@@ -19,6 +19,7 @@ from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 
 from .. import audit
+from ..addresses import without_query_values
 from ..headers import mask_headers
 from ..models import Attempt, Delivery
 from ..values import instant
@@ -49,7 +50,7 @@ _ATTEMPT: dict[str, Callable[[Attempt], Any]] = {
     "number": lambda found: found.number,
     "startedAt": lambda found: _moment(found.started_at),
     "durationMs": lambda found: found.duration_ms,
-    "url": lambda found: found.url,
+    "url": lambda found: without_query_values(found.url),
     "statusCode": lambda found: found.status_code,
     "error": lambda found: found.error or None,
     "superseded": lambda found: found.superseded,

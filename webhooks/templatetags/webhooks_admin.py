@@ -15,6 +15,7 @@ from django import template
 from django.template import Context
 
 from .. import operations
+from ..addresses import without_query_values
 from ..admin import records
 
 register = template.Library()
@@ -27,6 +28,12 @@ def webhooks_alarm(context: Context, alarm: operations.Alarm | None = None) -> d
     if request is None or not request.user.has_perm("webhooks.view_webhook"):
         return {}
     return {"alarm": alarm or operations.alarm()}
+
+
+@register.filter
+def webhooks_address(url: str) -> str:
+    """A URL as who may not change it sees it."""
+    return without_query_values(url)
 
 
 @register.inclusion_tag("admin/webhooks/told.html", takes_context=True)
