@@ -126,6 +126,22 @@ def test_the_trail_names_what_it_speaks_of_and_leads_there(
     assert f'<a href="{page(loja)}">Loja</a>' in reader.get(page(entry)).content.decode()
 
 
+def test_users_are_linked_for_who_may_see_them_only(login: Login) -> None:
+    a_delivery(a_webhook())
+    ana = User.objects.create_user("ana")
+    job = operations.start_replay(operations.ReplayFilter(), user=ana)
+    rows = [audit.record("replayed", user=ana), job]
+    for row in rows:
+        look = f"view_{row._meta.model_name}"
+        html = login(look).get(page(row)).content.decode()
+        assert "ana" in html
+        assert "/admin/auth/user/" not in html
+        assert (
+            f"/admin/auth/user/{ana.pk}/"
+            in login(look, "view_user").get(page(row)).content.decode()
+        )
+
+
 def test_the_trail_is_searched_and_filtered_in_few_queries(
     login: Login, django_assert_max_num_queries: Any
 ) -> None:
@@ -141,5 +157,6 @@ def test_the_trail_is_searched_and_filtered_in_few_queries(
     assert found(q="ana") == 30
     assert found(q="cliente_1") == found(action="forgot") == 1
     assert found(q=f"usuario_{ana.pk}", period="1h") == 30
+    assert found(q="nobody") == 0
     with django_assert_max_num_queries(8):
         assert found() == 31

@@ -168,6 +168,23 @@ def test_an_event_tells_who_got_it_and_why_the_others_did_not(login: Login) -> N
     assert "Its events (tarefa.*) do not cover cliente.criado." in html
 
 
+def test_an_event_tells_of_each_delivery_what_the_list_tells(
+    login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = an_event()
+    a_delivery(a_webhook(name="Loja"), event, last_status_code=503, last_error="status")
+    html = login(*LOOK).get(page(event)).content.decode()
+    assert re.search(r'wh-badge wh-bad" title="">failed<', html)
+    assert "HTTP 503" in html
+    assert "All of its deliveries" not in html
+
+    monkeypatch.setattr("webhooks.admin.event.MOST_SHOWN", 1)
+    a_delivery(a_webhook(name="ERP"), event)
+    html = login(*LOOK).get(page(event)).content.decode()
+    assert "There is more than 1." in html
+    assert f"/admin/webhooks/delivery/?q={event.public_id}" in html
+
+
 def test_a_body_is_seen_with_its_permission_only(login: Login) -> None:
     event = an_event(body='{"data":{"nome":"<b>João</b>"}}')
     client = login(*LOOK)
@@ -607,7 +624,7 @@ def test_the_last_request_can_be_copied_and_runs_in_a_shell(login: Login) -> Non
 
 def test_it_leads_to_the_record_it_tells_of(login: Login) -> None:
     delivery = a_delivery(a_webhook(), an_event(subject="cliente_12"))
-    client = login(*LOOK)
+    client = login(*LOOK, "view_cliente")
     for row in (delivery, delivery.event):
         assert 'href="/admin/clientes/cliente/12/change/"' in client.get(page(row)).content.decode()
     for odd in ("nave_1", "cliente_", "cliente", "_", "cliente_abc", "cliente_1/../2", ""):
@@ -622,6 +639,19 @@ def test_what_tells_of_no_object_shows_a_dash(login: Login) -> None:
     for row in (delivery, delivery.event):
         html = client.get(page(row)).content.decode()
         assert re.search(r'field-subject_link">.*?<div class="readonly">—</div>', html, re.S)
+
+
+def test_what_one_may_not_see_is_named_and_not_linked(login: Login) -> None:
+    delivery = a_delivery(a_webhook(), an_event(subject="cliente_12"))
+    for row in (delivery, delivery.event):
+        html = login("view_delivery", "view_event").get(page(row)).content.decode()
+        assert "cliente_12" in html
+        assert "/admin/clientes/cliente/" not in html
+    html = login("view_delivery").get(page(delivery)).content.decode()
+    for row in (delivery.event, delivery.webhook):
+        assert page(row) not in html
+    assert delivery.event.public_id in html
+    assert "ERP" in html
 
 
 def test_it_says_when_the_next_try_follows_and_why_then(login: Login) -> None:
@@ -655,6 +685,8 @@ def test_failures_are_found_by_kind_status_and_day(login: Login) -> None:
     assert found(client, DELIVERIES, http="503") == [busy.pk]
     assert found(client, DELIVERIES, q="HTTP 418") == [teapot.pk]
     assert found(client, DELIVERIES, q="http 204") == [fine.pk]
+    html = client.get(DELIVERIES, {"q": "http 204"}).content.decode()
+    assert "among the newest 100,000 deliveries" in html
     day = timezone.localtime(ago(days=40)).date().isoformat()
     assert found(client, DELIVERIES, since=day, until=day) == [busy.pk]
     assert found(client, DELIVERIES, until=day) == [busy.pk]

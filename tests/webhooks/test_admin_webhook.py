@@ -23,6 +23,7 @@ from tests.webhooks.makers import (
     a_delivery,
     a_tally,
     a_webhook,
+    ago,
     an_attempt,
     an_event,
     lose_the_encryption_key,
@@ -156,6 +157,38 @@ def test_the_list_is_narrowed_by_format_under_its_name(root: Client) -> None:
     assert ">Standard Webhooks</a>" in html.replace("\n", "").replace("  ", "")
     assert "Do padrão" in html
     assert "De casa" not in html
+
+
+def test_the_list_is_narrowed_to_those_in_trouble(root: Client) -> None:
+    lane = Webhook.Lane.TROUBLED
+    rows = {
+        "active": [a_webhook(), a_webhook(rate_limit=5, lane=lane)],
+        "troubled": [
+            a_webhook(lane=lane),
+            a_webhook(rate_limit=5, lane=lane, failing_since=ago(hours=1)),
+        ],
+        "paused": [a_webhook(status=Webhook.Status.PAUSED)],
+        "disabled": [a_webhook(status=Webhook.Status.DISABLED)],
+    }
+    for state, wanted in rows.items():
+        answer = root.get(LIST, {"state": state})
+        shown = [row.pk for row in answer.context["cl"].result_list]
+        assert sorted(shown) == sorted(row.pk for row in wanted)
+    html = root.get(LIST, {"state": "troubled"}).content.decode()
+    assert len(re.findall(r'class="wh-badge[^>]*>troubled<', html)) == 2
+
+
+def test_who_may_not_see_users_owns_what_he_creates(login: Login) -> None:
+    client = login("add_webhook", "change_webhook", "view_webhook")
+    assert 'name="owner"' not in client.get(ADD).content.decode()
+    client.post(ADD, form())
+    user = User.objects.get()
+    webhook = Webhook.objects.get()
+    assert webhook.owner == user
+    assert 'name="owner"' in login("add_webhook", "view_user").get(ADD).content.decode()
+    html = login("view_webhook").get(page(webhook)).content.decode()
+    assert user.username in html
+    assert "/admin/auth/user/" not in html
 
 
 def test_of_a_private_key_the_public_one_is_shown(root: Client) -> None:

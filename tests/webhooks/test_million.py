@@ -29,7 +29,7 @@ pytestmark = [
 ]
 DELIVERIES = 1_000_000
 MOST_QUERIES = 22
-BIG = {"webhooks_delivery", "webhooks_event", "webhooks_attempt"}
+BIG = {"webhooks_delivery", "webhooks_event", "webhooks_attempt", "webhooks_auditentry"}
 
 # 250,000 events over 60 days, each to four of twenty webhooks; 1 delivery in 50 failed, some with
 # statuses and kinds of their own; an attempt for the newest and
@@ -65,6 +65,10 @@ INSERT INTO webhooks_attempt (delivery_id, number, started_at, duration_ms, url,
 SELECT id, 1, created_at, 5 + id % 100, 'http://127.0.0.1:9/', '{}', NULL, last_status_code, '{}',
     '', false, last_error, '', false
 FROM webhooks_delivery WHERE id > 800000 OR id % 50 = 0;
+INSERT INTO webhooks_auditentry (at, user_id, actor, origin, action, subject, count, detail)
+SELECT now() - g * interval '10 seconds', NULL, 'usuario_' || g % 500, 'user', 'exported',
+    'cliente_' || g % 50000, NULL, ''
+FROM generate_series(1, 200000) g;
 SELECT setval(pg_get_serial_sequence('webhooks_delivery', 'id'), 1000000);
 """
 
@@ -96,11 +100,12 @@ def million(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
         with connection.cursor() as cursor:
             with _loading(cursor):
                 cursor.execute(_SEED)
-            cursor.execute("ANALYZE webhooks_event, webhooks_delivery, webhooks_attempt")
+            cursor.execute("ANALYZE " + ", ".join(BIG))
         yield
         with connection.cursor() as cursor:
             cursor.execute(
                 "TRUNCATE webhooks_attempt, webhooks_delivery, webhooks_event, webhooks_tally, "
+                "webhooks_auditentry, "
                 "webhooks_signingkey, webhooks_webhook CASCADE; DROP TABLE w"
             )
 
@@ -132,6 +137,8 @@ def pages() -> dict[str, str]:
         "error=timeout",
         "http=418",
         "q=HTTP+418",
+        "q=HTTP+204",
+        f"webhook={one}&failing=1",
         "q=cliente_77",
         "q=nobody_1",
         "q=123456",
@@ -152,6 +159,10 @@ def pages() -> dict[str, str]:
             "period=24h",
             f"since={day}&until={day}",
         )
+    }
+    found |= {
+        f"audit?{query}": f"/admin/webhooks/auditentry/?{query}"
+        for query in ("", "q=root", "q=cliente_77", "q=usuario_77", "q=nobody")
     }
     return found | {
         "index": "/admin/",

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -69,6 +69,14 @@ class AuditEntryAdmin(ReadOnlyAdmin):
     def number(self, entry: AuditEntry) -> int | None:
         return entry.count
 
+    def get_fields(self, request: HttpRequest, obj: AuditEntry | None = None) -> Any:
+        leads = {"user": (get_user_model(), "user_name")}
+        return records.leading(request, self.admin_site, self.fields, leads)
+
+    @admin.display(description=_("user"), empty_value="—")
+    def user_name(self, entry: AuditEntry) -> str | None:
+        return None if entry.user is None else entry.user.get_username()
+
     @admin.display(description=_("who"))
     def who(self, entry: AuditEntry) -> str:
         return entry.user.get_username() if entry.user is not None else entry.actor or "—"
@@ -79,6 +87,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        user_name = get_user_model().USERNAME_FIELD
-        wanted = Q(subject=term) | Q(actor=term) | Q(**{f"user__{user_name}": term})
-        return queryset.filter(wanted), False
+        # One condition at a time, each along an index.
+        users = get_user_model().objects.filter(**{get_user_model().USERNAME_FIELD: term})
+        if (user := users.values_list("pk", flat=True).first()) is not None:
+            return queryset.filter(user=user), False
+        by_subject = queryset.filter(subject=term)
+        return (by_subject if by_subject.exists() else queryset.filter(actor=term)), False

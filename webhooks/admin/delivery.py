@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import operations
 from ..addresses import without_query_values
-from ..models import Delivery
+from ..models import Delivery, Event, Webhook
 from . import choosing, presentation, records, timeline
 from .base import button, page_of
 from .export import ExportPage
@@ -34,6 +35,7 @@ from .filters import (
 from .reveal import Revealing
 from .sooner import Hastening
 
+MOST_SUCCESSES = 100_000  # the newest deliveries: successes have no index by their HTTP status
 MOST_SELECTED = 500  # whose ids fit in an address
 
 
@@ -100,8 +102,13 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
             return queryset.filter(pk=int(term)), False
         if (status := presentation.http_status(term)) is not None:
             found = queryset.filter(last_status_code=status)
-            # Failures have an index, successes are found at once without.
-            return (found if status < 300 else found.exclude(last_error="")), False
+            if status >= 300:
+                return found.exclude(last_error=""), False  # as its index has it
+            text = gettext("Successes are searched for among the newest %(most)s deliveries.")
+            self.message_user(
+                request, text % {"most": number_format(MOST_SUCCESSES, force_grouping=True)}
+            )
+            return found.filter(pk__gt=operations.newest_delivery() - MOST_SUCCESSES), False
         id = presentation.event_id(term)
         if id is not None:
             return queryset.filter(event=id), False
@@ -140,9 +147,7 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
 
     @admin.display(description=_("last answer"), empty_value="—")
     def last_answer(self, delivery: Delivery) -> str | None:
-        if delivery.last_status_code is not None:
-            return f"HTTP {delivery.last_status_code}"
-        return presentation.error_label(delivery.last_error) or None
+        return presentation.last_answer(delivery)
 
     @admin.display(description=_("object"))
     def subject_link(self, delivery: Delivery) -> SafeString | str:
@@ -169,6 +174,14 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
             delivery.event.public_id,
         )
 
+    @admin.display(description=_("event"))
+    def event_name(self, delivery: Delivery) -> str:
+        return f"{delivery.event.type} {delivery.event.public_id}"
+
+    @admin.display(description=_("webhook"))
+    def webhook_name(self, delivery: Delivery) -> str:
+        return delivery.webhook.name
+
     @admin.display(description=_("webhook"))
     def webhook_link(self, delivery: Delivery) -> SafeString:
         return format_html(
@@ -182,8 +195,15 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         return delivery.event.erased_at
 
     def get_fields(self, request: HttpRequest, obj: Delivery | None = None) -> Any:
-        fields = list(self.fields)
-        return fields if obj is None or obj.event.erased_at is None else [*fields, "erased_at"]
+        if obj is None:
+            return self.fields
+        leads: Any = {
+            "event_link": (Event, "event_name"),
+            "subject_link": (records.subject_model(obj.event.subject), "subject"),
+            "webhook_link": (Webhook, "webhook_name"),
+        }
+        fields = records.leading(request, self.admin_site, self.fields, leads)
+        return fields if obj.event.erased_at is None else [*fields, "erased_at"]
 
     @admin.display(description=_("waits for"))
     def waits_for(self, delivery: Delivery) -> str:

@@ -17,6 +17,8 @@ from .base import ReadOnlyAdmin
 from .filters import DatesFilter, PeriodFilter, TypeFilter
 from .reveal import Revealing
 
+MOST_SHOWN = 200  # deliveries, on an event's page
+
 
 class OccurredFilter(PeriodFilter):
     field = "occurred_at"
@@ -45,10 +47,15 @@ class EventAdmin(Revealing, ReadOnlyAdmin):
     not_asked_for = ("body", "snapshot")
 
     def get_fields(self, request: HttpRequest, obj: Event | None = None) -> Any:
+        if obj is None:
+            return self.fields
         fields = list(self.fields)
-        if obj is not None and obj.data_subject:
+        if obj.data_subject:
             fields.insert(fields.index("subject_link") + 1, "data_subject")
-        return fields if obj is None or obj.erased_at is None else [*fields, "erased_at"]
+        if obj.erased_at is not None:
+            fields.append("erased_at")
+        leads = {"subject_link": (records.subject_model(obj.subject), "subject")}
+        return records.leading(request, self.admin_site, fields, leads)
 
     @admin.display(description=_("object"))
     def subject_link(self, event: Event) -> Any:
@@ -87,11 +94,18 @@ class EventAdmin(Revealing, ReadOnlyAdmin):
     def story(self, request: HttpRequest, obj: Event) -> dict[str, Any]:
         revealed = self.revealed(request, obj)
         show = presentation.pretty if revealed else presentation.masked
-        deliveries = list(obj.deliveries.select_related("webhook").order_by("id")[:200])
-        for delivery in deliveries:
-            delivery.badge = presentation.delivery_badge(delivery)  # type: ignore[attr-defined]
+        deliveries = list(obj.deliveries.select_related("webhook").order_by("id")[: MOST_SHOWN + 1])
         return {
-            "deliveries": deliveries,
+            "deliveries": [
+                {
+                    "delivery": delivery,
+                    "badge": presentation.delivery_badge(delivery),
+                    "last_answer": presentation.last_answer(delivery),
+                    "next": presentation.next_attempt(delivery),
+                }
+                for delivery in deliveries[:MOST_SHOWN]
+            ],
+            "most_shown": MOST_SHOWN if len(deliveries) > MOST_SHOWN else None,
             "not_sent": operations.not_sent(obj),
             "may_see_deliveries": request.user.has_perm("webhooks.view_delivery"),
             "may_see_webhooks": request.user.has_perm("webhooks.view_webhook"),

@@ -79,6 +79,33 @@ class WebhookFilter(admin.SimpleListFilter):
             raise IncorrectLookupParameters(error) from None
 
 
+class StateFilter(admin.SimpleListFilter):
+    """By how a webhook stands, as the list shows it: those in trouble are active, but apart."""
+
+    title = _("status")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        states = Webhook.Status
+        return [
+            ("active", states.ACTIVE.label),
+            ("troubled", _("troubled")),
+            ("paused", states.PAUSED.label),
+            ("disabled", states.DISABLED.label),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        troubled = Webhook.objects.troubled().values("pk")
+        match self.value():
+            case None:
+                return queryset
+            case "troubled":
+                return queryset.filter(status=Webhook.Status.ACTIVE, pk__in=troubled)
+            case "active":
+                return queryset.filter(status=Webhook.Status.ACTIVE).exclude(pk__in=troubled)
+        return queryset.filter(status=self.value())
+
+
 class FormatFilter(admin.SimpleListFilter):
     """By format, each under the name that a person knows."""
 

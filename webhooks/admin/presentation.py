@@ -62,7 +62,7 @@ def delivery_badge(delivery: Delivery) -> SafeString:
 
 
 def webhook_badge(webhook: Webhook) -> SafeString:
-    if webhook.status == Webhook.Status.ACTIVE and webhook.lane == Webhook.Lane.TROUBLED:
+    if webhook.status == Webhook.Status.ACTIVE and webhook.is_troubled:
         return badge(
             _("troubled"),
             "waiting",
@@ -148,8 +148,22 @@ def error_label(error: str) -> str:
         return error
 
 
-def last_failure(failure: LastFailure) -> SafeString:
-    """When and what, as a link to the delivery."""
+def last_answer(delivery: Delivery) -> str | None:
+    """What came of its last attempt, in short."""
+    if delivery.last_status_code is not None:
+        return f"HTTP {delivery.last_status_code}"
+    return error_label(delivery.last_error) or None
+
+
+def next_attempt(delivery: Delivery) -> str | None:
+    at = delivery.next_attempt_at
+    return None if at is None else moment(at)
+
+
+def last_failure(failure: LastFailure, *, linked: bool) -> SafeString:
+    """When and what, as a link to the delivery for who may see it."""
+    if not linked:
+        return format_html("{} {}", moment(failure.at), failure.sentence)
     return format_html(
         '<a href="{}">{}</a> <span class="wh-sentence" title="{}">{}</span>',
         reverse("admin:webhooks_delivery_change", args=[failure.delivery_id]),

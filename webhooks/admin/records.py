@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import quote
 from django.db.models import Model
+from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -31,6 +32,38 @@ def model_of(subject: str) -> tuple[type[Model], str] | None:
         if declaration.prefix == prefix:
             return model, pk
     return None
+
+
+def may_see(request: HttpRequest, site: AdminSite, model: type[Model] | None) -> bool:
+    """Whether the user may open the pages of such records, if there are any."""
+    return (
+        model is not None
+        and site.is_registered(model)
+        and site.get_model_admin(model).has_view_permission(request)
+    )
+
+
+def leading(
+    request: HttpRequest,
+    site: AdminSite,
+    fields: Iterable[str],
+    leads: Mapping[str, tuple[type[Model] | None, str]],
+) -> list[str]:
+    """A page's fields, without links that would end in a refusal.
+
+    :param leads: to which model a field leads, and the field that says the same without a link.
+    """
+    plain = {
+        name: instead
+        for name, (model, instead) in leads.items()
+        if not may_see(request, site, model)
+    }
+    return [plain.get(name, name) for name in fields]
+
+
+def subject_model(subject: str) -> type[Model] | None:
+    found = model_of(subject)
+    return None if found is None else found[0]
 
 
 def link(site: AdminSite, subject: str) -> SafeString | str:

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.auth import get_user_model
 from django.core import signing
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import operations
 from ..models import ReplayJob
 from ..operations import ReplayFilter, jobs
-from . import presentation
+from . import presentation, records
 from .base import ReadOnlyAdmin, button, page_of
 from .choosing import Inexpressible, chosen_by_list
 
@@ -126,6 +127,14 @@ class ReplayJobAdmin(ReadOnlyAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
+
+    def get_fields(self, request: HttpRequest, obj: ReplayJob | None = None) -> Any:
+        leads = {"user": (get_user_model(), "user_name")}
+        return records.leading(request, self.admin_site, self.fields, leads)
+
+    @admin.display(description=_("user"), empty_value="—")
+    def user_name(self, job: ReplayJob) -> str | None:
+        return None if job.user is None else job.user.get_username()
 
     def _may_replay(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("webhooks.replay_delivery"))

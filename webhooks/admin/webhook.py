@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -25,11 +26,11 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from .. import formats, operations
 from ..addresses import without_query_values
-from ..models import Webhook
-from . import option_fields, presentation
+from ..models import Delivery, Webhook
+from . import option_fields, presentation, records
 from .base import SCRIPTS, STYLES, StoryAdmin, page_of
 from .charts import sparkline
-from .filters import FormatFilter
+from .filters import FormatFilter, StateFilter
 from .panel import PanelPage
 from .webhook_buttons import SECRETS
 from .webhook_form import WebhookForm
@@ -45,10 +46,12 @@ class HealthChangeList(ChangeList):
         ids = [webhook.pk for webhook in self.result_list]
         states = operations.health(self.result_list)
         hours = operations.sparklines(ids)
+        may_see_deliveries = records.may_see(request, self.model_admin.admin_site, Delivery)
         for webhook in self.result_list:
             webhook.health = states[webhook.pk]
             webhook.hours = hours[webhook.pk]
             webhook.shown_url = self.shown_url(request, webhook)
+            webhook.may_see_deliveries = may_see_deliveries
 
     def shown_url(self, request: HttpRequest, webhook: Webhook) -> str:
         may_change = self.model_admin.has_change_permission(request, webhook)
@@ -68,7 +71,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         "last_failure",
     )
     change_list_template = "admin/webhooks/webhook/change_list.html"
-    list_filter = ("status", FormatFilter)
+    list_filter = (StateFilter, FormatFilter)
     list_per_page = 50
     search_fields = ("name", "url")
     show_full_result_count = False
@@ -132,12 +135,16 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     @admin.display(description=_("last failure"))
     def last_failure(self, webhook: Any) -> SafeString | None:
         failure: operations.LastFailure | None = webhook.health.last_failure
-        return None if failure is None else presentation.last_failure(failure)
+        if failure is None:
+            return None
+        return presentation.last_failure(failure, linked=webhook.may_see_deliveries)
 
     # --- creating and changing --------------------------------------------------------------
     def get_fieldsets(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            return [(None, {"fields": self.shown_fields})]
+            leads = {"owner": (get_user_model(), "owner_name")}
+            shown = records.leading(request, self.admin_site, self.shown_fields, leads)
+            return [(None, {"fields": shown})]
         main = ["name", "url", "event_types", "patterns", "format"]
         if obj is None:
             main += ["secret", "token"]
@@ -158,11 +165,19 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
                         "retry_schedule",
                         "rate_limit",
                         "keep_responses",
-                        "owner",
+                        *(["owner"] if self._may_choose_owner(request) else []),
                     ],
                 },
             ),
         ]
+
+    def _may_choose_owner(self, request: HttpRequest) -> bool:
+        """Who may not see users has none to choose from: their webhooks are their own."""
+        return records.may_see(request, self.admin_site, get_user_model())
+
+    @admin.display(description=_("owner"), empty_value="—")
+    def owner_name(self, webhook: Webhook) -> str | None:
+        return None if webhook.owner is None else webhook.owner.get_username()
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
@@ -234,6 +249,8 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         if change:
             obj.secret_to_show = operations.save_webhook(obj)
         else:
+            if not self._may_choose_owner(request):
+                obj.owner = request.user
             obj.secret_to_show = operations.add_webhook(
                 obj, secret=form.cleaned_data.get("secret") or None
             )

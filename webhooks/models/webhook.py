@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -20,6 +20,12 @@ from ..fields import SealedJSONField, SealedTextField
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def active(self) -> WebhookQuerySet:
         return self.filter(status=Webhook.Status.ACTIVE)
+
+    def troubled(self) -> WebhookQuerySet:
+        """Those whose receiver is slow or failing; a limited rate alone is no trouble."""
+        return self.filter(
+            Q(rate_limit=None) | Q(failing_since__isnull=False), lane=Webhook.Lane.TROUBLED
+        )
 
 
 class LiveWebhooks(models.Manager.from_queryset(WebhookQuerySet)):  # type: ignore[misc]
@@ -143,6 +149,13 @@ class Webhook(models.Model):
     def reason(self) -> str:
         """Why it is in its status, in words; `status_reason` is how that is kept."""
         return reasons.told(self.status_reason)
+
+    @property
+    def is_troubled(self) -> bool:
+        """As the query set's `troubled`."""
+        return self.lane == self.Lane.TROUBLED and (
+            self.rate_limit is None or self.failing_since is not None
+        )
 
     @property
     def home_lane(self) -> int:
