@@ -117,6 +117,19 @@ def test_a_limited_rate_stays_limited() -> None:
     assert failing.hold_until is None
 
 
+def test_what_is_due_to_a_receiver_that_is_held_is_tried_in_its_turn() -> None:
+    webhook = a_webhook(hold_until=ago(hours=-1), failing_since=ago(hours=1))
+    due = a_delivery(webhook, status=Status.PENDING, at=ago(minutes=9))
+    assert [try_now(due), try_now(due)] == [1, 0]
+    webhook.refresh_from_db()
+    assert webhook.hold_until is None
+    since = due.next_attempt_at
+    due.refresh_from_db()
+    assert due.next_attempt_at == since
+    limited = a_webhook(hold_until=ago(hours=-1), rate_limit=0.01)
+    assert try_now(a_delivery(limited, status=Status.PENDING, at=ago(minutes=9))) == 0
+
+
 def test_more_than_a_batch_is_tried_and_no_more_than_one_call_may(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

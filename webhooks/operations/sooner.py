@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from .. import audit, wakeup
@@ -38,44 +39,59 @@ def waits(now: datetime) -> Q:
 
 def hastenable(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """Those of the deliveries that `try_now` would have sent at once."""
+    now = timezone.now()
+    held = Q(webhook__hold_until__gt=now) & (
+        Q(webhook__rate_limit=None) | Q(webhook__failing_since__isnull=False)
+    )
     return deliveries.filter(
-        waits(timezone.now()),
+        waits(now) | (_due(now) & held),
         webhook__status=Webhook.Status.ACTIVE,
         webhook__deleted_at=None,
     ).exclude(event__body="")
 
 
 def try_now(deliveries: QuerySet[Delivery]) -> int:
-    """Have the next try of those that wait for it made at once, `MOST_AT_ONCE` at most.
+    """Have those that wait for a later try, or until their receiver is held no longer, tried at
+    once, `MOST_AT_ONCE` at most.
 
     They stay where they are in their schedule, and what is under way is left alone: asked twice,
     it sends once. Their receivers are no longer held, but a rate limit stays one.
 
-    :returns: how many were brought forward.
+    :returns: how many are tried because of this call.
     """
     waiting = hastenable(deliveries).order_by("id")
     found = list(waiting.values_list("id", "webhook_id")[:MOST_AT_ONCE])
     with audit.counted(audit.Action.HASTENED) as tally:
         for start in range(0, len(found), BATCH_SIZE):
-            ids = [id for id, _webhook in found[start : start + BATCH_SIZE]]
-            now = timezone.now()
-            with transaction.atomic():
-                # A row that is being claimed or recorded is passed over, never waited for.
-                batch = list(
-                    Delivery.objects.filter(waits(now), id__in=ids)
-                    .order_by("id")
-                    .only("id")
-                    .select_for_update(skip_locked=True, of=("self",))
-                )
-                sent = Delivery.objects.filter(
-                    waits(now), id__in=[delivery.pk for delivery in batch]
-                ).update(next_attempt_at=now)
+            batch, sent = _bring_forward([id for id, _ in found[start : start + BATCH_SIZE]])
             tally.add(sent, map(audit.of, batch))
     # Each by itself, in no transaction with deliveries: workers lock receivers first.
-    for webhook_id in sorted({webhook_id for _id, webhook_id in found}):
-        Webhook.objects.filter(Q(rate_limit=None) | ~Q(failing_since=None), pk=webhook_id).update(
-            hold_until=None
-        )
+    for webhook_id in sorted({webhook_id for _, webhook_id in found}):
+        Webhook.objects.filter(
+            Q(rate_limit=None) | Q(failing_since__isnull=False), pk=webhook_id
+        ).update(hold_until=None)
     if tally.count:
         wakeup.request()
     return tally.count
+
+
+def _due(now: datetime) -> Q:
+    """What nobody holds: a lease would end later."""
+    return Q(status=Delivery.Status.PENDING, next_attempt_at__lte=now)
+
+
+def _bring_forward(ids: list[int]) -> tuple[list[Delivery], int]:
+    now = timezone.now()
+    free = Delivery.objects.filter(waits(now) | _due(now))
+    with transaction.atomic():
+        # A row that is being claimed or recorded is passed over, never waited for.
+        batch = list(
+            free.filter(id__in=ids)
+            .order_by("id")
+            .only("id")
+            .select_for_update(skip_locked=True, of=("self",))
+        )
+        sent = free.filter(id__in=[delivery.pk for delivery in batch]).update(
+            next_attempt_at=Least("next_attempt_at", Value(now))
+        )
+    return batch, sent
