@@ -40,9 +40,7 @@ def waits(now: datetime) -> Q:
 def hastenable(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
     """Those of the deliveries that `try_now` would have sent at once."""
     now = timezone.now()
-    held = Q(webhook__hold_until__gt=now) & (
-        Q(webhook__rate_limit=None) | Q(webhook__failing_since__isnull=False)
-    )
+    held = Q(webhook__hold_until__gt=now)
     return deliveries.filter(
         waits(now) | (_due(now) & held),
         webhook__status=Webhook.Status.ACTIVE,
@@ -67,9 +65,7 @@ def try_now(deliveries: QuerySet[Delivery]) -> int:
             tally.add(sent, map(audit.of, batch))
     # Each by itself, in no transaction with deliveries: workers lock receivers first.
     for webhook_id in sorted({webhook_id for _, webhook_id in found}):
-        Webhook.objects.filter(
-            Q(rate_limit=None) | Q(failing_since__isnull=False), pk=webhook_id
-        ).update(hold_until=None)
+        Webhook.objects.filter(pk=webhook_id).update(hold_until=None)
     if tally.count:
         wakeup.request()
     return tally.count

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("webhooks", "0002_record_event"),
+        ("webhooks", "0003_next_turn_at"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
