@@ -478,6 +478,7 @@ def test_a_replay_takes_what_fits_the_filters_and_the_search(
 def test_the_way_to_sending_again_says_what_will_be_sent(
     login: Login, query: dict[str, str], label: str | None
 ) -> None:
+    a_delivery(a_webhook(), status=query.get("status__exact", Delivery.Status.FAILED))
     html = login(*LOOK, "replay_delivery").get(DELIVERIES, query).content.decode()
     shown = re.findall(r"(Send [^<]*) …", html)
     assert shown == ([label] if label else [])
@@ -638,7 +639,7 @@ def test_what_tells_of_no_object_shows_a_dash(login: Login) -> None:
     client = login(*LOOK)
     for row in (delivery, delivery.event):
         html = client.get(page(row)).content.decode()
-        assert re.search(r'field-subject_link">.*?<div class="readonly">—</div>', html, re.S)
+        assert re.search(r'field-subject">.*?<div class="readonly">—</div>', html, re.S)
 
 
 def test_what_one_may_not_see_is_named_and_not_linked(login: Login) -> None:
@@ -665,10 +666,10 @@ def test_it_says_when_the_next_try_follows_and_why_then(login: Login) -> None:
     client = login(*LOOK)
     assert "the schedule waits 90 s." in client.get(page(delivery)).content.decode()
     an_attempt(delivery, response_headers={"Retry-After": "77"})
-    assert "the receiver asked for 77 seconds" in client.get(page(delivery)).content.decode()
+    assert "The receiver asked for 77 s." in client.get(page(delivery)).content.decode()
     an_attempt(delivery, response_headers={"Retry-After": "call Ana"})
     html = client.get(page(delivery)).content.decode()
-    assert "the schedule waits 90 seconds" in html
+    assert "the schedule waits 90 s." in html
     assert "call Ana" not in html, "what receivers wrote is for those who may see payloads"
     Webhook.objects.update(hold_until=timezone.now() + timedelta(hours=1))
     assert "The receiver asked for time." in client.get(page(delivery)).content.decode()

@@ -255,6 +255,9 @@ def test_a_delivery_says_what_it_waits_for() -> None:
             webhook, status=Status.PENDING, next_attempt_at=ago(minutes=-5), schedule_position=2
         ),
         "sending it now": a_delivery(
+            webhook, status=Status.PENDING, next_attempt_at=ago(minutes=-1), fence=1
+        ),
+        "what the schedule says": a_delivery(
             webhook, status=Status.PENDING, next_attempt_at=ago(minutes=-1)
         ),
     }
@@ -267,20 +270,27 @@ def test_a_delivery_says_what_it_waits_for() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"rate_limit": 0.01}, "no more than its rate limit allows"),
-        ({"failing_since": ago(hours=1), "failure_count": 50}, "goes on failing"),
-        ({"failing_since": ago(seconds=5), "failure_count": 1}, "asked for time"),
+        ({"next_turn_at": ago(minutes=-5)}, "no more than its rate limit allows"),
+        (
+            {"hold_until": ago(minutes=-5), "failing_since": ago(hours=1), "failure_count": 50},
+            "goes on failing",
+        ),
+        (
+            {"hold_until": ago(minutes=-5), "failing_since": ago(seconds=5), "failure_count": 1},
+            "asked for time",
+        ),
+        ({"hold_until": ago(minutes=-5), "rate_limit": 0.01}, "asked for time"),
     ],
 )
 def test_what_is_due_to_a_receiver_that_is_held_is_not_said_to_be_sent_soon(
     values: dict[str, Any], words: str
 ) -> None:
-    webhook = a_webhook(hold_until=ago(minutes=-5), **values)
+    webhook = a_webhook(**values)
     due = a_delivery(webhook, status=Status.PENDING, at=ago(minutes=1))
     with translation.override("en"):
         assert words in operations.waiting(due)
         assert "Attempt 1 of 5 follows at" in operations.waiting(due)
-        Webhook.objects.update(hold_until=ago(minutes=1))
+        Webhook.objects.update(hold_until=ago(minutes=1), next_turn_at=ago(minutes=1))
         webhook.refresh_from_db()
         assert "worker is free" in operations.waiting(due)
 

@@ -73,9 +73,9 @@ class AuditEntryAdmin(ReadOnlyAdmin):
         leads = {"user": (get_user_model(), "user_name")}
         return records.leading(request, self.admin_site, self.fields, leads)
 
-    @admin.display(description=_("user"), empty_value="—")
-    def user_name(self, entry: AuditEntry) -> str | None:
-        return None if entry.user is None else entry.user.get_username()
+    @admin.display(description=_("user"))
+    def user_name(self, entry: AuditEntry) -> str:
+        return "—" if entry.user is None else entry.user.get_username()
 
     @admin.display(description=_("who"))
     def who(self, entry: AuditEntry) -> str:

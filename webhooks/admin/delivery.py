@@ -150,6 +150,10 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         return presentation.last_answer(delivery)
 
     @admin.display(description=_("object"))
+    def subject(self, delivery: Delivery) -> str:
+        return delivery.event.subject or "—"
+
+    @admin.display(description=_("object"))
     def subject_link(self, delivery: Delivery) -> SafeString | str:
         return records.link(self.admin_site, delivery.event.subject) or "—"
 

@@ -175,9 +175,9 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         """Who may not see users has none to choose from: their webhooks are their own."""
         return records.may_see(request, self.admin_site, get_user_model())
 
-    @admin.display(description=_("owner"), empty_value="—")
-    def owner_name(self, webhook: Webhook) -> str | None:
-        return None if webhook.owner is None else webhook.owner.get_username()
+    @admin.display(description=_("owner"))
+    def owner_name(self, webhook: Webhook) -> str:
+        return "—" if webhook.owner is None else webhook.owner.get_username()
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}

@@ -63,7 +63,8 @@ def waiting(delivery: Delivery, now: datetime | None = None) -> str:
     if delivery.lane == Webhook.Lane.PARKED:
         return _("It waits for its webhook to be resumed.")
     due_at = delivery.next_attempt_at or now
-    if due_at > now and not delivery.schedule_position and delivery.fence:
+    first_wait = not delivery.fence  # nobody has claimed it yet
+    if due_at > now and not delivery.schedule_position and not first_wait:
         return _("A worker is sending it now.")
     holds = (delivery.webhook.hold_until, delivery.webhook.next_turn_at)
     held_until = max((each for each in holds if each is not None), default=now)
@@ -94,10 +95,10 @@ def _why_held(webhook: Webhook, now: datetime) -> str:
 
 
 def _why_then(delivery: Delivery) -> str:
-    last = delivery.attempts.order_by("-id").first()
-    if last is None:
+    if not delivery.schedule_position:
         return _("That is what the schedule says.")
-    asked = _asked(last)
+    last = delivery.attempts.order_by("-id").first()
+    asked = None if last is None else _asked(last)
     if asked is not None:
         return _("The receiver asked for %(wait)s.") % {"wait": _lasting(asked)}
     schedule = delivery.webhook.retry_schedule or settings.RETRY_SCHEDULE_SECONDS
