@@ -70,35 +70,31 @@ _OUR_PREFIXES = (
     "proxy-",
 )
 
-#: Of an answer: what says how a server answered, and nothing of what it was told.
-HARMLESS = frozenset(
-    {
-        "age",
-        "allow",
-        "cache-control",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "date",
-        "ratelimit-limit",
-        "ratelimit-remaining",
-        "ratelimit-reset",
-        "retry-after",
-        "server",
-        "transfer-encoding",
-        "vary",
-        "via",
-        "x-ratelimit-limit",
-        "x-ratelimit-remaining",
-        "x-ratelimit-reset",
-    }
-)
+_DATE = r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+_CODINGS = r"(?:chunked|gzip|deflate|br|zstd|identity)"
+# Of an answer: what says how a server answered, where it is of the form that has nothing to tell of
+# anybody. A receiver may write anything under any name.
+_HARMLESS = {
+    "connection": r"(?i:close|keep-alive)",
+    "content-encoding": _CODINGS,
+    "content-length": r"[0-9]{1,12}",
+    "content-type": r"(?:application|image|multipart|text)/[a-z.+-]{1,40}(?:; ?charset=[\w-]{1,20})?",
+    "date": _DATE,
+    "retry-after": rf"[0-9]{{1,7}}|{_DATE}",
+    "server": r"[A-Za-z-]{1,30}(?:/[0-9.]{1,20})?",
+    "transfer-encoding": _CODINGS,
+}
 
 _SECRET_NAME = re.compile(
     r"auth(?!or(?!i[sz]))|cookie|token|key|secret|passw|senha|segredo|chave|credential|session|jwt|bearer",
     re.IGNORECASE,
 )
+
+
+def is_harmless(name: str, value: str) -> bool:
+    """Whether an answer's header may be shown to who may not see what receivers wrote."""
+    form = _HARMLESS.get(name.lower())
+    return form is not None and re.fullmatch(form, value) is not None
 
 
 class HeadersRefused(ValueError):

@@ -253,11 +253,19 @@ def test_a_delivery_tells_its_story(login: Login) -> None:
 
 def test_an_answers_harmless_headers_are_always_shown(login: Login) -> None:
     delivery = a_delivery(a_webhook())
-    headers = {"Content-Type": "text/html", "Retry-After": "120", "x-customer": "Ana"}
+    headers = {
+        "Content-Type": "text/html; charset=utf-8",
+        "Retry-After": "120",
+        "Date": "Mon, 01 Jan 2024 10:00:00 GMT",
+        "Server": "nginx/1.25",
+        "Content-Length": "Ana",
+        "x-customer": "Ana",
+    }
     an_attempt(delivery, response_headers=headers)
     html = login(*LOOK).get(page(delivery)).content.decode()
-    assert "Content-Type: text/html" in html
-    assert "Retry-After: 120" in html
+    for shown in ("Content-Type", "Retry-After", "Date", "Server"):
+        assert f"{shown}: {headers[shown]}" in html
+    assert "Content-Length: •••" in html
     assert "x-customer: •••" in html
     assert "Ana" not in html
 

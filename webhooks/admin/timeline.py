@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from ..addresses import without_query_values
 from ..conf import settings
 from ..eventos import TEST_EVENT
-from ..headers import HARMLESS
+from ..headers import is_harmless
 from ..models import Attempt, Delivery
 from . import presentation
 
@@ -73,6 +73,6 @@ def _show(body: str, openly: bool) -> str:
 
 def _harmless(headers: dict[str, str]) -> dict[str, str]:
     return {
-        name: value if name.lower() in HARMLESS else presentation.HIDDEN
+        name: value if is_harmless(name, value) else presentation.HIDDEN
         for name, value in headers.items()
     }
