@@ -71,6 +71,7 @@ _OUR_PREFIXES = (
 )
 
 _DATE = r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT"
+_TYPE = r"(?:application|image|multipart|text)/[a-z.+-]{1,40}"
 _CODINGS = r"(?:chunked|gzip|deflate|br|zstd|identity)"
 # Of an answer: what says how a server answered, where it is of the form that has nothing to tell of
 # anybody. A receiver may write anything under any name.
@@ -78,7 +79,7 @@ _HARMLESS = {
     "connection": r"(?i:close|keep-alive)",
     "content-encoding": _CODINGS,
     "content-length": r"[0-9]{1,12}",
-    "content-type": r"(?:application|image|multipart|text)/[a-z.+-]{1,40}(?:; ?charset=[\w-]{1,20})?",
+    "content-type": rf"{_TYPE}(?:; ?charset=[\w-]{{1,20}})?",
     "date": _DATE,
     "retry-after": rf"[0-9]{{1,7}}|{_DATE}",
     "server": r"[A-Za-z-]{1,30}(?:/[0-9.]{1,20})?",

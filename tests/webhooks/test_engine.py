@@ -241,10 +241,8 @@ def test_the_requests_of_one_receiver_never_exceed_its_cap(receivers, run, confi
     assert most == 3
 
 
-def test_requests_begin_one_by_one(receivers, run, monkeypatch):
-    """The next one when the last to begin is over: no thread waits for another's turn to run."""
-    monkeypatch.setattr(senders, "_MOMENT", 3600.0)
-    go_on = threading.Event()
+def owe_to_patient_receivers(receivers: Callable[..., Receiver], go_on: threading.Event) -> None:
+    """Two each to five, which answer when told to."""
 
     def answer(request: Any) -> Answer:
         go_on.wait(PATIENCE)
@@ -252,6 +250,13 @@ def test_requests_begin_one_by_one(receivers, run, monkeypatch):
 
     for number in range(5):
         owed(a_receiver_of(str(number), receivers(answer)), 2)
+
+
+def test_requests_begin_one_by_one(receivers, run, monkeypatch):
+    """The next one when the last to begin is over: no thread waits for another's turn to run."""
+    monkeypatch.setattr(senders, "_MOMENT", 3600.0)
+    go_on = threading.Event()
+    owe_to_patient_receivers(receivers, go_on)
     engine = run()
     wait_until(lambda: engine._senders.waiting == 9, what="one request of ten to begin")
     assert engine._senders.in_flight == 1
@@ -262,13 +267,7 @@ def test_requests_begin_one_by_one(receivers, run, monkeypatch):
 
 def test_a_request_that_takes_a_moment_holds_up_no_other(receivers, run):
     go_on = threading.Event()
-
-    def answer(request: Any) -> Answer:
-        go_on.wait(PATIENCE)
-        return Answer()
-
-    for number in range(5):
-        owed(a_receiver_of(str(number), receivers(answer)), 2)
+    owe_to_patient_receivers(receivers, go_on)
     engine = run()
     try:
         wait_until(lambda: engine._senders.in_flight == 10, what="all requests to begin")

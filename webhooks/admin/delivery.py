@@ -6,9 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -231,13 +230,7 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
 
     # --- sending again ----------------------------------------------------------------------
     def replay_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        delivery = self.get_object(request, object_id)
-        if delivery is None:
-            raise Http404
-        if not (
-            self.has_view_permission(request, delivery) and self.has_replay_permission(request)
-        ):
-            raise PermissionDenied
+        delivery = self.to_be_sent(request, object_id)
         if self._replay(request, [delivery.pk]):
             self.log_change(request, delivery, gettext("Sent again."))
         return HttpResponseRedirect(page_of(delivery))

@@ -25,14 +25,23 @@ class Hastening(ReplayPages):
     def may_be_hastened(self, delivery: Delivery) -> bool:
         return operations.hastenable(Delivery.objects.filter(pk=delivery.pk)).exists()
 
-    def try_now_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        delivery = self.get_object(request, object_id)
+    def to_be_sent(self, request: HttpRequest, object_id: str) -> Delivery:
+        """What a button on a delivery's page is about.
+
+        :raises Http404: it is gone.
+        :raises PermissionDenied: the user may not see it, or not send it.
+        """
+        delivery: Delivery | None = self.get_object(request, object_id)
         if delivery is None:
             raise Http404
         if not (
             self.has_view_permission(request, delivery) and self.has_replay_permission(request)
         ):
             raise PermissionDenied
+        return delivery
+
+    def try_now_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        delivery = self.to_be_sent(request, object_id)
         if self._try_now(request, Delivery.objects.filter(pk=delivery.pk)):
             self.log_change(request, delivery, gettext("Tried at once."))
         return HttpResponseRedirect(page_of(delivery))
