@@ -88,7 +88,9 @@ def same(one: Any, other: Any) -> bool:
     """Whether two values are one to whoever reads them as JSON: Python takes `True` for `1`."""
     if one != other:
         return False
-    if isinstance(one, Mapping):
+    if isinstance(one, str) or one is other:
+        return True
+    if isinstance(one, dict):
         return all(same(value, other[key]) for key, value in one.items())
     if isinstance(one, list | tuple):
         return all(map(same, one, other))

@@ -1,4 +1,4 @@
-"""A row as the database has it: read before a change, and known after one.
+"""A row as the database has it: read before or while it changes, and known afterwards.
 
 After a save the row is put together from what was written, so that it need not be read again; where
 only the database knows what it stored, it is read. That is so of expressions, of computed columns,
@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import connections, models
+from django.db.models import sql
 
 from .exactjson import same
 
@@ -49,10 +51,15 @@ class _Read:
             return str(connection.ops.quote_name(name or ""))
 
         self._names = [field.attname for field in fields]
+        table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
         self._sql = (
             f"SELECT {', '.join(quote(field.column) for field in fields)} "
-            f"FROM {quote(model._meta.db_table)} WHERE {quote(model._meta.pk.column)} = %s"
-            f"{' FOR NO KEY UPDATE' if lock else ''}"
+            f"FROM {table} WHERE {key} = %s{' FOR NO KEY UPDATE' if lock else ''}"
+        )
+        self._condition = f"{table}.{key} = %s"
+        self._returning = (
+            f" FROM ({self._sql}) webhooks_before WHERE {table}.{key} = webhooks_before.{key} "
+            "RETURNING webhooks_before.*"
         )
         self._columns: list[tuple[int, list[Any], Any]] = []
         for index, field in enumerate(fields):
@@ -65,9 +72,22 @@ class _Read:
 
     def by(self, pk: Any) -> models.Model | None:
         connection = connections[self._using]
-        key = self._model._meta.pk.get_db_prep_value(pk, connection, prepared=False)
+        return self._run(self._sql, [self._model._meta.pk.get_db_prep_value(pk, connection)])
+
+    def before(self, sql: str, params: Sequence[Any]) -> models.Model | None:
+        """Runs an UPDATE of a single row.
+
+        :raises LookupError: it has another condition than the row's key alone; it was not run.
+        """
+        update, _, condition = sql.rpartition(" WHERE ")
+        if condition != self._condition:
+            raise LookupError(condition)
+        return self._run(update + self._returning, params)
+
+    def _run(self, sql: str, params: Sequence[Any]) -> models.Model | None:
+        connection = connections[self._using]
         with connection.cursor() as cursor:
-            cursor.execute(self._sql, [key])
+            cursor.execute(sql, params)
             found = cursor.fetchone()
         if found is None:
             return None
@@ -79,6 +99,31 @@ class _Read:
 
 
 _read = functools.cache(_Read)
+
+
+def update(
+    model: type[models.Model],
+    rows: models.QuerySet[Any],
+    pk: Any,
+    values: Sequence[tuple[models.Field[Any, Any], None, Any]],
+) -> models.Model | None:
+    """Write to the row, and read it as it was, in one statement. On PostgreSQL.
+
+    The row is locked before it is read, and written as it is then: it is what the last transaction
+    to commit left there, even if that did so while this one waited.
+
+    :param rows: all of the model's.
+    :param values: as `QuerySet._update` takes them.
+    :returns: the row before; None: there is none.
+    """
+    query: Any = rows.filter(pk=pk).query.chain(sql.UpdateQuery)
+    query.add_update_fields(values)
+    text, params = query.get_compiler(rows.db).as_sql()
+    try:
+        return _read(model, rows.db, True).before(text, params)
+    except LookupError:  # a manager that narrows the rows down
+        before = load(model, pk, rows.db, lock=True)
+        return before if rows.filter(pk=pk)._update(values) else None  # type: ignore[attr-defined]
 
 
 def written(

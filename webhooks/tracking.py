@@ -8,6 +8,7 @@ tells only what it truly changed.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -42,6 +43,11 @@ class TrackedModel(models.Model):
             save(*args, **kwargs)
 
     save_base.alters_data = save_base.is_atomic = True  # type: ignore[attr-defined]
+
+    def _do_update(self, *args: Any) -> Any:
+        return _update(self, super()._do_update, *args)
+
+    _do_update.is_plain = True  # type: ignore[attr-defined]
 
 
 def register(
@@ -99,6 +105,13 @@ def _wrap(model: type[models.Model], *, atomic: bool) -> None:
         with _saving(self, kwargs.get("using"), original, atomic=atomic):
             original(self, *args, **kwargs)
 
+    update = model._do_update
+
+    def _do_update(self: models.Model, *args: Any) -> Any:
+        return _update(self, functools.partial(update, self), *args)
+
+    _do_update.is_plain = True  # type: ignore[attr-defined]
+    model._do_update = _do_update  # type: ignore[assignment, method-assign]
     save_base.alters_data = True  # type: ignore[attr-defined]
     save_base.is_atomic = atomic  # type: ignore[attr-defined]
     model.save_base = save_base  # type: ignore[method-assign]
@@ -151,6 +164,9 @@ class Watched:
 watched: ContextVar[tuple[Watched, ...]] = ContextVar("webhooks_watched", default=())
 
 
+_UNREAD: Any = object()  # a row whose UPDATE will read it as it was before
+
+
 @dataclass
 class _Saving:
     """What is known of an instance's rows while it is being saved.
@@ -200,9 +216,48 @@ def _before_save(
     if not saving.depth:
         for model in _tellers(sender):
             pk = getattr(instance, model._meta.pk.attname)
-            mute = raw or pk is None or is_mute(model, pk, using)
-            saving.known[model] = None if mute else rows.load(model, pk, using, lock=True)
+            if raw or pk is None or is_mute(model, pk, using):
+                saving.known[model] = None
+            elif _is_read_by_update(type(instance), using):
+                saving.known[model] = _UNREAD
+            else:
+                saving.known[model] = rows.load(model, pk, using, lock=True)
     saving.depth += 1
+
+
+def _update(
+    instance: models.Model,
+    update: Callable[..., Any],
+    base_qs: models.QuerySet[Any],
+    using: str,
+    pk: Any,
+    values: Any,
+    *args: Any,
+) -> Any:
+    """`Model._do_update`, which also finds out how the row was if nobody has yet."""
+    saving: _Saving | None = instance.__dict__.get(_SAVING)
+    model = instance._meta.concrete_model
+    if saving is None or model is None or saving.known.get(model) is not _UNREAD:
+        return update(base_qs, using, pk, values, *args)
+    if not values or instance._meta.select_on_save:
+        saving.known[model] = rows.load(model, pk, using, lock=True)
+        return update(base_qs, using, pk, values, *args)
+    saving.known[model] = before = rows.update(model, base_qs, pk, values)
+    return before is not None
+
+
+def _is_read_by_update(cls: type[models.Model], using: str) -> bool:
+    """Whether the UPDATE of such an instance reads the row: no statement of its own need then."""
+    return connections[using].vendor == "postgresql" and _updates_plainly(cls)
+
+
+@functools.cache
+def _updates_plainly(cls: type[models.Model]) -> bool:
+    """Whether it is a single table's row, and nothing but `_update` has a say in its UPDATE."""
+    found = [each.__dict__["_do_update"] for each in cls.__mro__ if "_do_update" in each.__dict__]
+    return not cls._meta.parents and all(
+        each is models.Model._do_update or getattr(each, "is_plain", False) for each in found
+    )
 
 
 def _after_save(
@@ -220,7 +275,8 @@ def _after_save(
     if raw:  # fixtures restore what has been told before
         return
     moment, drafts = timezone.now(), []
-    for model, before in saving.known.items():
+    for model, found in saving.known.items():
+        before = None if found is _UNREAD else found  # there was none to update
         mute = is_mute(model, getattr(instance, model._meta.pk.attname), using)
         if mute and not saving.depth:
             continue

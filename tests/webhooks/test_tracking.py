@@ -11,7 +11,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, connections, models, transaction
 from django.db.models import F, ProtectedError, Value
 from django.db.models.functions import Concat
 from django.db.models.signals import post_save, pre_delete, pre_save
@@ -779,11 +779,73 @@ def test_the_types_of_a_model_are_in_the_catalog_with_strict_schemas(tell):
 
 def test_a_save_reads_the_row_once_and_a_creation_not_at_all(tell, django_assert_num_queries):
     tell(Guarded, name=events.text("name"))
-    events_at_once = 1 if connections["default"].vendor == "postgresql" else 2
+    postgresql = connections["default"].vendor == "postgresql"
+    events_at_once, reads = (1, 0) if postgresql else (2, 1)  # there the update reads, too
     with django_assert_num_queries(1 + events_at_once):  # insert, tell
         guarded = Guarded.objects.create(name="a")
     guarded.name = "b"
-    with django_assert_num_queries(2 + events_at_once):  # read, update, tell
+    with django_assert_num_queries(reads + 1 + events_at_once):  # read, update, tell
         guarded.save()
-    with django_assert_num_queries(2):  # read, update
+    with django_assert_num_queries(reads + 1):
         guarded.save()
+
+
+class Named(models.Manager):
+    """Narrows down which rows there are."""
+
+    def get_queryset(self):
+        return super().get_queryset().exclude(name="")
+
+
+def narrowed(monkeypatch):
+    manager = Named()
+    manager.model, manager.name = Guarded, "named"
+    monkeypatch.setitem(Guarded._meta.__dict__, "base_manager", manager)
+
+
+def selecting(monkeypatch):
+    monkeypatch.setattr(Guarded._meta, "select_on_save", True)
+
+
+def updating_its_own_way(monkeypatch):
+    def update(self, *args):
+        return super(Guarded, self)._do_update(*args)
+
+    monkeypatch.setattr(Guarded, "_do_update", update)
+    tracking._updates_plainly.cache_clear()
+
+
+@pytest.mark.parametrize("change", [narrowed, selecting, updating_its_own_way])
+def test_a_row_that_is_updated_in_a_way_of_its_own_tells_what_changed(tell, monkeypatch, change):
+    tell(Guarded, name=events.text("name"))
+    guarded = Guarded.objects.create(name="a")
+    try:
+        change(monkeypatch)
+        guarded.name = "b"
+        guarded.save()
+        guarded.save()
+        guarded.save(update_fields=[])
+        Guarded(pk=guarded.pk + 1, name="c").save()  # finds none to update
+    finally:
+        tracking._updates_plainly.cache_clear()
+    assert names() == ["guarded.criado", "guarded.atualizado", "guarded.criado"]
+    assert changes()[1] == {"name": {"anterior": "a", "novo": "b"}}
+
+
+def test_a_row_that_is_saved_while_it_is_saved_tells_each_change_once(tell):
+    tell(Guarded, name=events.text("name"))
+    guarded = Guarded.objects.create(name="a")
+
+    def save_first(instance, **kwargs):
+        pre_save.disconnect(save_first, sender=Guarded)
+        name, instance.name = instance.name, "between"
+        instance.save()
+        instance.name = name
+
+    pre_save.connect(save_first, sender=Guarded)  # after ours
+    guarded.name = "b"
+    guarded.save()
+    assert changes()[1:] == [
+        {"name": {"anterior": "a", "novo": "between"}},
+        {"name": {"anterior": "between", "novo": "b"}},
+    ]
