@@ -104,8 +104,15 @@ def resume(pid: int) -> None:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL to a process and its descendants, some of which may be in groups of their own."""
-    _signal((pid, *descendants(pid)), signal.SIGKILL)
+    """SIGKILL to a process and its descendants, some of which may be in groups of their own.
+
+    Returns once none of them is left: what they hold, as PostgreSQL's shared memory, is free then.
+    """
+    _signal([pid], signal.SIGSTOP)
+    wait_until(lambda: _stands_still(pid), what=f"{pid} to start no more processes")
+    pids = (pid, *descendants(pid))
+    _signal(pids, signal.SIGKILL)
+    wait_until(lambda: not any(map(is_running, pids)), what=f"{pids} to end")
 
 
 def _signal(pids: Sequence[int], number: signal.Signals) -> None:
