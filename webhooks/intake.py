@@ -94,6 +94,8 @@ class Intake:
             limit = self._senders.wanted
             jobs = self._queue.claim(limit, lease=self._lease)
             self._hold(jobs, now)
+            # They do not wait for what is looked up of the others.
+            self._senders.dispatch(now)
             if len(jobs) == limit:
                 self._next_look = now
             elif jobs:
