@@ -84,6 +84,8 @@ class Intake:
         fanned_out = due.events and self._fan_out(now)
         if not fanned_out:
             self._directory.refresh()
+        elif self._next_look > now:
+            self._next_look = now + _SOON
         # What was just made for receivers of the TROUBLED lane is not known to be due yet.
         troubled = due.troubled or (fanned_out and self._troubled > 0)
         if due.late > _LATE and now >= self._next_relief:
