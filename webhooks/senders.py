@@ -224,8 +224,8 @@ class Senders:
             self._slots.done(held.job.webhook_id, sending.ticket, slow=delivery.is_slow(result))
             if self._newest == sending.ticket:
                 self._newest = None
-            following = self._follow(time.monotonic())
             self._results.append(result)
+            following = self._follow(time.monotonic())
             worth_telling = (
                 len(self._results) in {1, self._tell_at}
                 or self._slots.in_flight == 0
@@ -264,14 +264,21 @@ class Senders:
         return sending
 
     def _give(self, task: _Task) -> None:
-        """To a thread that is idle, or a new one."""
-        if self._idle:
-            self._idle -= 1
-        else:
-            thread = threading.Thread(target=self._work, name="webhooks-sender", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        """To a thread that is idle, or a new one, or else to the first that has nothing to do."""
+        if self._idle > 0 or not self._started_another():
+            self._idle -= 1  # below 0: tasks that wait for a thread
         self._tasks.put(task)
+
+    def _started_another(self) -> bool:
+        thread = threading.Thread(target=self._work, name="webhooks-sender", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more of them
+            if not self._threads:
+                raise
+            return False
+        self._threads.append(thread)
+        return True
 
     def _begin(self, now: float) -> tuple[_Sending | None, bool]:
         """The next job, if one may be sent now; and whether a thread is to stand by for more."""

@@ -265,6 +265,28 @@ def test_requests_begin_one_by_one(receivers, run, monkeypatch):
     assert len(engine._senders._threads) <= 2  # the second stood by
 
 
+def test_where_there_are_no_more_threads_those_there_are_do_the_work(receivers, run, monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def refuse_the_third(self: threading.Thread) -> None:
+        if self.name == "webhooks-sender":
+            if len(started) == 2:
+                raise RuntimeError("can't start new thread")
+            started.append(self)
+        start(self)
+
+    go_on = threading.Event()
+    owe_to_patient_receivers(receivers, go_on)
+    monkeypatch.setattr(threading.Thread, "start", refuse_the_third)
+    engine = run()
+    try:
+        wait_until(lambda: engine._senders.in_flight >= 2, what="both threads to send")
+    finally:
+        go_on.set()
+    wait_settled(10)
+    assert len(started) == 2
+
+
 def test_a_request_that_takes_a_moment_holds_up_no_other(receivers, run):
     go_on = threading.Event()
     owe_to_patient_receivers(receivers, go_on)
