@@ -184,11 +184,19 @@ class Engine:
         self._unrecorded = []
 
     def _judge(self) -> None:
-        if self._unjudged:
-            self._recorder.judge(self._unjudged)
+        try:
+            if self._unjudged:
+                self._recorder.judge(self._unjudged)
+                self._unjudged = []
+            if self._recorder.undecided:
+                self._recorder.act()
+        except (OperationalError, InterfaceError):
+            raise  # it is done when the database is back
+        except Exception:
+            # Tried again, it would fail again, and all else would wait.
             self._unjudged = []
-        if self._recorder.undecided:
-            self._recorder.act()
+            self._recorder.forget()
+            raise
 
     def _hold_back(self, webhook_ids: Iterable[UUID]) -> None:
         """What waits here for these receivers is to wait in the database."""

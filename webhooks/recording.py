@@ -50,6 +50,10 @@ class Recorder:
         """Whether there are conclusions left to act upon, since the database was away."""
         return bool(self._pauses or self._gone)
 
+    def forget(self) -> None:
+        """Let go of the conclusions that are left to act upon."""
+        self._pauses, self._gone = {}, set()
+
     def record(self, results: Sequence[Result]) -> None:
         """Write the results down, tell observers, and treat each receiver as it deserves.
 

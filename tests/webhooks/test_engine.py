@@ -714,6 +714,24 @@ def test_conclusions_outlive_a_database_that_is_away_when_they_are_drawn(
     assert dict(Tally.objects.values_list("webhook__name", "attempts")) == {"gone": 1, "tired": 1}
 
 
+@pytest.mark.parametrize("step", ["note", "hold"])
+def test_a_conclusion_that_cannot_be_drawn_stops_no_delivery(receivers, run, step):
+    tired, well = receivers(Answer(status=503)), receivers()
+    owed(a_webhook(url=tired.url, name="tired"), 1)
+    engine = Engine()
+    asked = threading.Event()
+
+    def broken(given: Any) -> Any:
+        asked.set()
+        raise ZeroDivisionError
+
+    setattr(engine._queue, step, broken)  # for good
+    run(engine)
+    assert asked.wait(PATIENCE)
+    owed(a_webhook(url=well.url, name="well"), 5)
+    wait_settled(5)
+
+
 def test_a_mail_server_that_hangs_holds_up_nobody(receivers, run, settings, django_user_model):
     """Its owner is to be told that a receiver is gone; others' events go out meanwhile."""
     with socket.socket() as mute:
