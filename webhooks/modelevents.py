@@ -142,20 +142,23 @@ class ModelEvents:
 
     def fits(self, name: str, instance: models.Model) -> bool:
         """Whether the instance is in a state that events of that type tell of."""
-        told = next(told for told in self.declared() if told.name == name)
+        told = self._told_as(name)
         return told.when is None or told.when(None, instance)
 
     def on_demand(
         self, name: str, instance: models.Model, moment: datetime, changes: Changes
     ) -> Draft:
         """The event of that type about the instance as it is now."""
-        told = next(told for told in self.declared() if told.name == name)
+        told = self._told_as(name)
         if not changes and any(value.of_event == "changes" for _, value in self._told[name]):
             raise ValueError(
                 f"{name} tells what changed: give it as `changes={{pk: {{key: {{'anterior': …, "
                 f"'novo': …}}}}}}` for {self.subject(instance)}."
             )
         return self._draft(told, instance, moment, self.read(instance), changes)
+
+    def _told_as(self, name: str) -> Told:
+        return next(told for told in self.declared() if told.name == name)
 
     def read(self, instance: models.Model) -> Record:
         """The whole record of an instance, ready to be written as JSON."""

@@ -75,7 +75,7 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("user"))
     def user_name(self, entry: AuditEntry) -> str:
-        return "—" if entry.user is None else entry.user.get_username()
+        return presentation.user_name(entry.user)
 
     @admin.display(description=_("who"))
     def who(self, entry: AuditEntry) -> str:

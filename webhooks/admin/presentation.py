@@ -148,6 +148,11 @@ def error_label(error: str) -> str:
         return error
 
 
+def user_name(user: Any) -> str:
+    """Where no link to the user's page may stand."""
+    return "—" if user is None else str(user.get_username())
+
+
 def last_answer(delivery: Delivery) -> str | None:
     """What came of its last attempt, in short."""
     if delivery.last_status_code is not None:

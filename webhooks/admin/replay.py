@@ -132,9 +132,9 @@ class ReplayJobAdmin(ReadOnlyAdmin):
         leads = {"user": (get_user_model(), "user_name")}
         return records.leading(request, self.admin_site, self.fields, leads)
 
-    @admin.display(description=_("user"), empty_value="—")
-    def user_name(self, job: ReplayJob) -> str | None:
-        return None if job.user is None else job.user.get_username()
+    @admin.display(description=_("user"))
+    def user_name(self, job: ReplayJob) -> str:
+        return presentation.user_name(job.user)
 
     def _may_replay(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("webhooks.replay_delivery"))

@@ -177,7 +177,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
 
     @admin.display(description=_("owner"))
     def owner_name(self, webhook: Webhook) -> str:
-        return "—" if webhook.owner is None else webhook.owner.get_username()
+        return presentation.user_name(webhook.owner)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
