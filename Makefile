@@ -51,7 +51,7 @@ services: ## install the servers and the browser that the tests start
 	@scripts/install-services
 
 test: env services ## everything, on PostgreSQL, and again on SQLite what both must do alike
-	@scripts/test $(PY) $(ARGS)
+	@$(PY) scripts/test $(ARGS)
 
 attack: env services ## a longer schemathesis than that of make test: SCHEMATHESIS_SECONDS, or a minute
 	@$(PY) -m pytest --db=sqlite -m attack $(ARGS)

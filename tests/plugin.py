@@ -1,9 +1,10 @@
-"""pytest's `--db` option, which must be known before the settings are read."""
+"""pytest's `--db` option, which must be known before the settings are read, and `--failures-to`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="the database of the tests: sqlite (default; a file) or postgres (a server of their "
         "own, started when first needed)",
+    )
+    parser.addoption(
+        "--failures-to",
+        metavar="FILE",
+        type=Path,
+        help="append the id of each test to FILE as soon as it fails",
     )
 
 
@@ -41,3 +48,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("services")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if file := config.getoption("failures_to"):
+        config.pluginmanager.register(_Failures(file))
+
+
+class _Failures:
+    """Written one by one: a run that is killed has told of those before."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            with self._file.open("a") as file:
+                file.write(f"{report.nodeid}\n")
