@@ -20,7 +20,7 @@ from tests.environment import FERNET_KEY
 from tests.processes import Process
 from tests.receivers.fixtures import SeedReceiver
 from tests.services.base import PATIENCE, wait_until
-from tests.webhooks.makers import SECRET, a_webhook
+from tests.webhooks.makers import SECRET, a_webhook, nothing_is_owed
 from webhooks import catalog, operations
 from webhooks.models import Delivery, Event, Webhook
 from webhooks.signing import verify_hex
@@ -33,11 +33,6 @@ Worker = Callable[..., Process]
 
 def delivered(count: int) -> Callable[[], bool]:
     return lambda: Delivery.objects.filter(status=Delivery.Status.DELIVERED).count() >= count
-
-
-def settled() -> bool:
-    owed = Delivery.objects.filter(status=Delivery.Status.PENDING).exists()
-    return not owed and not Event.objects.filter(fanned_out=False).exists()
 
 
 @pytest.fixture(params=["files", "redis", "rabbitmq"])
@@ -80,7 +75,7 @@ def test_what_is_rolled_back_is_not_sent(start_worker: Worker) -> None:
             raise Changed
         make_cliente(nome="Sempre")
         receiver.wait_for(1)
-        wait_until(settled, what="everything to be settled")
+        wait_until(nothing_is_owed, what="everything to be settled")
         assert [request.json()["data"]["nome"] for request in receiver.requests] == ["Sempre"]
 
 
@@ -117,7 +112,7 @@ def test_the_seeds_own_receivers_accept_every_event(
     start_worker()
     types = every_event_of_the_crm()
     assert set(Event.objects.values_list("type", flat=True)) == types
-    wait_until(settled, what="everything to be settled")
+    wait_until(nothing_is_owed, what="everything to be settled")
     # They answer 200 only to what they verified, over JSON.stringify(req.body) in one of them.
     for name in receivers:
         outcomes = Delivery.objects.filter(webhook__name=name)
@@ -131,7 +126,7 @@ def test_a_wrong_secret_is_refused_by_them_and_shown(
     a_webhook(url=python_receiver("another-secret-altogether").url, retry_schedule=[0])
     start_worker()
     make_cliente()
-    wait_until(settled, what="everything to be settled")
+    wait_until(nothing_is_owed, what="everything to be settled")
     delivery = Delivery.objects.get()
     assert (delivery.status, delivery.last_status_code) == (Delivery.Status.FAILED, 401)
     assert "Assinatura" in delivery.attempts.get().response_body
@@ -185,7 +180,7 @@ def test_what_failed_is_replayed_once_the_receiver_is_well(start_worker: Worker)
         call_command("webhooks_replay", "--yes")
         call_command("webhooks_replay", "--yes", "--status", "all", "--webhook", "ERP")
         wait_until(delivered(5), what="all to be delivered")
-        wait_until(settled, what="everything to be settled")
+        wait_until(nothing_is_owed, what="everything to be settled")
         again = receiver.requests[10:]
         # The second command took up none that the first had set on its way, unless it had arrived.
         assert {request.id for request in again} == first
@@ -288,7 +283,7 @@ def test_web_worker_and_commands_write_at_once(
             assert command.wait() == 0, command.output
         assert errors == []
         receiver.wait_for(4 * each, timeout=PATIENCE)
-        wait_until(settled, what="everything to be settled")
+        wait_until(nothing_is_owed, what="everything to be settled")
         assert receiver.count == 4 * each
         for process in workers:
             assert "locked" not in process.output

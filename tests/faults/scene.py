@@ -18,7 +18,7 @@ from tests.faults.brokers import Broker
 from tests.faults.outcomes import Outcome
 from tests.processes import Process
 from tests.services.base import wait_until
-from tests.webhooks.makers import SECRET, a_webhook
+from tests.webhooks.makers import SECRET, a_webhook, nothing_is_owed
 from webhooks.models import Attempt, Delivery, Event, Webhook
 from webhooks.testing import Answer, Receiver, Request
 
@@ -216,13 +216,6 @@ class Scene:
 
 CREATED = "cliente.criado"
 _TRIED = ("delivery", "number", "started_at", "duration_ms", "error", "superseded")
-
-
-def nothing_is_owed() -> bool:
-    return not (
-        Event.objects.filter(fanned_out=False).exists()
-        or Delivery.objects.filter(status=Delivery.Status.PENDING).exists()
-    )
 
 
 def assert_invariant(

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryptography.fernet import Fernet
+from django.db import connection
 from django.utils import timezone
 
 from tests.services.base import PATIENCE
@@ -30,6 +31,20 @@ def a_webhook(**values: Any) -> Webhook:
     )
     SigningKey.objects.create(webhook=webhook, secret=SECRET)
     return webhook
+
+
+def nothing_is_owed() -> bool:
+    """Whether every event has reached its webhooks, or visibly failed to.
+
+    One statement sees both tables at one moment: of two, a fan-out in between would hide from both
+    what is still to be sent.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT 1 FROM webhooks_event WHERE NOT fanned_out) "
+            "AND NOT EXISTS (SELECT 1 FROM webhooks_delivery WHERE status = 'pending')"
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def lose_the_encryption_key(settings: Any) -> None:

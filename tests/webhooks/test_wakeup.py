@@ -71,11 +71,11 @@ def test_many_requests_are_one_hint_an_interval(publisher, tune):
     tune(WAKEUP_INTERVAL_SECONDS=0.2)
     calls = Calls()
     publisher(calls)
-    while calls.count < 4:
+    while calls.count < 6:
         for _ in range(100):
             wakeup.request()
         time.sleep(0.005)
-    assert min(calls.waits) >= 0.19
+    assert statistics.median(calls.waits) >= 0.19  # one may be noted late, and the next early
 
 
 def test_nothing_is_published_without_a_request(publisher):
@@ -109,7 +109,7 @@ def test_a_failing_broker_is_left_alone_for_a_while_and_then_tried_again(publish
     while calls.count < 6:
         wakeup.request()
         time.sleep(0.01)
-    assert statistics.median(calls.waits) >= 0.29  # one may be noted late, and so the next early
+    assert statistics.median(calls.waits) >= 0.29  # one may be noted late, and the next early
     assert "ConnectionRefusedError" in caplog.text
     assert "password" not in caplog.text
     calls.fail = False
