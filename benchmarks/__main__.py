@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [NAME…]`: measure, print the table, write the document."""
+"""`python -m benchmarks [--quick | --add] [NAME…]`: measure, print the table, write the page."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FIGURES)}")
     parser.add_argument("--quick", action="store_true", help="one round of less; writes nothing")
+    parser.add_argument(
+        "--add", action="store_true", help="keep what was measured on other machines beside it"
+    )
     given = parser.parse_args()
     if unknown := set(given.names) - set(FIGURES):
         parser.error(f"no such figure: {', '.join(sorted(unknown))}")
@@ -61,7 +64,7 @@ def main() -> int:
     if failed:
         print(f"Could not be measured: {', '.join(failed)}.", file=sys.stderr)
     elif about:
-        report.write(measures, about)
+        report.write(measures, about, add=given.add)
     return 1 if failed else 0
 
 

@@ -33,7 +33,10 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """One line of the table: a value per round, and the bar that their median is held against."""
+    """One line of the table: a value per round, and the bar that their median is held against.
+
+    Machines of one kind differ. Of several, each has a median, and the bar holds for their median.
+    """
 
     figure: int
     what: str
@@ -42,15 +45,23 @@ class Measure:
     unit: str = "×"
     details: Mapping[str, float] = field(default_factory=dict)
     """What it was computed from, by name and unit: `{"worker ms": 0.41}`; for plots and text."""
+    elsewhere: Sequence[Sequence[float]] = ()
+    """The values on other machines."""
+
+    @property
+    def medians(self) -> list[float]:
+        """One of each machine, this one's last."""
+        return [statistics.median(values) for values in (*self.elsewhere, self.values)]
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        return statistics.median(self.medians)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The smallest and the largest."""
-        return min(self.values), max(self.values)
+        """The smallest and the largest of all rounds."""
+        values = [value for machine in (*self.elsewhere, self.values) for value in machine]
+        return min(values), max(values)
 
     @property
     def met(self) -> bool:
@@ -60,11 +71,10 @@ class Measure:
         return {
             "figure": self.figure,
             "what": self.what,
-            "median": rounded(self.median),
+            "median": rounded(statistics.median(self.values)),
             "values": [rounded(value) for value in self.values],
             "unit": self.unit.strip(),
             "bar": self.bar.text(self.unit),
-            "met": self.met,
             "details": {name: rounded(value) for name, value in self.details.items()},
         }
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from benchmarks.charts import charts
 from benchmarks.harness import Measure, number
 from tests.processes import ROOT
 
-COLUMNS = ("#", "Figure", "Median", "Spread", "Rounds", "Bar", "Met")
+COLUMNS = ("#", "Figure", "Median", "Machines", "Rounds", "Bar", "Met")
 RESULTS = Path(__file__).with_name("results.json")
 DOCUMENT = ROOT / "docs" / "performance.md"
 PICTURES = ROOT / "docs" / "images"
@@ -31,17 +34,38 @@ def table(measures: Sequence[Measure]) -> str:
     )
 
 
-def write(measures: Sequence[Measure], about: str) -> None:
+def write(measures: Sequence[Measure], about: str, *, add: bool = False) -> None:
     """Keep what was measured, and show it in the document.
 
     :param about: on what and when; see `machine()`.
+    :param add: beside what was measured on other machines, and not in its place.
     """
-    kept = {"about": about, "measures": [each.as_json() for each in measures]}
+    runs = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if add else []
+    measures = beside(measures, runs)
+    runs.append({"about": about, "measures": [each.as_json() for each in measures]})
+    kept = {"runs": runs}
     RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    about = "\n".join(f"- {run['about']}" for run in runs)
     for name, chart in charts(measures).items():
         (PICTURES / f"performance-{name}.svg").write_text(chart.svg(), encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     DOCUMENT.write_text(filled(text, measures, about), encoding="utf-8")
+
+
+def beside(measures: Sequence[Measure], runs: Sequence[Mapping[str, Any]]) -> list[Measure]:
+    """The measures, each with its values in those runs."""
+    return [
+        replace(
+            each,
+            elsewhere=[
+                other["values"]
+                for run in runs
+                for other in run["measures"]
+                if (other["figure"], other["what"]) == (each.figure, each.what)
+            ],
+        )
+        for each in measures
+    ]
 
 
 def filled(text: str, measures: Sequence[Measure], about: str) -> str:
@@ -78,20 +102,27 @@ def machine(moment: str, postgres: str) -> str:
         f"{name} {version(name)}" for name in ("Django", "celery", "psycopg", "requests", "redis")
     )
     return (
-        f"Measured {moment} on {os.cpu_count()} cores and {memory:.0f} GB, "
+        f"Measured {moment} on {os.cpu_count()} cores ({_processor()}) and {memory:.0f} GB, "
         f"Python {platform.python_version()}, PostgreSQL {postgres}, {packages}; the servers, the "
         "receivers and the measuring itself share the cores."
     )
 
 
+def _processor() -> str:
+    """Its name, as the system gives it."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    names = re.findall(r"^model name\s*: (.+)$", info, re.MULTILINE)
+    return names[0].strip() if names else platform.machine()
+
+
 def _cells(measure: Measure) -> tuple[str, ...]:
-    low, high = measure.spread
+    machines, (low, high) = measure.medians, measure.spread
     return (
         str(measure.figure),
         measure.what,
         f"{number(measure.median)}{measure.unit}",
+        ", ".join(map(number, machines)),
         f"{number(low)} to {number(high)}",
-        str(len(measure.values)),
         measure.bar.text(measure.unit),
         "yes" if measure.met else "no",
     )
