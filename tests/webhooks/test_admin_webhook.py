@@ -150,6 +150,20 @@ def test_a_refused_form_does_not_send_the_secrets_back(root: Client) -> None:
     assert "um segredo só meu" not in html
 
 
+def test_whoever_gave_a_secret_is_asked_for_it_again_when_the_form_is_refused(
+    root: Client,
+) -> None:
+    """Its field is empty then, and empty means otherwise that one is made."""
+    given = {"secret": "um segredo só meu"}
+    answer = root.post(ADD, form(name="", **given))
+    assert list(answer.context["adminform"].form.errors) == ["name", "secret"]
+    assert list(root.post(ADD, form(name="")).context["adminform"].form.errors) == ["name"]
+    webhook = a_webhook()
+    answer = root.post(page(webhook, "rotate"), {"overlap_hours": "-1", **given})
+    assert list(answer.context["form"].errors) == ["overlap_hours", "secret"]
+    assert webhook.signing_keys.get().secret.reveal() == SECRET
+
+
 def test_the_list_is_narrowed_by_format_under_its_name(root: Client) -> None:
     a_webhook(name="De casa")
     a_webhook(name="Do padrão", format="standard-webhooks")
