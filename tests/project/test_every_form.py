@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.contrib.admin import site
 from django.contrib.auth.models import Group, User
-from django.db import models, transaction
+from django.db import models
 from django.test import Client
 from django.urls import reverse
 
 from api_common import tokens
 from tests.browsing import PageForm
 from tests.crm import make_chamado, make_tarefa, make_user
+from tests.dumps import dump, undone
 from tests.filling import Shown, write_all
 from tests.webhooks.makers import a_delivery, a_webhook, an_attempt
 from webhooks import formats
@@ -38,9 +36,7 @@ KNOWN = {"old_password": PASSWORD} | dict.fromkeys(
     ("password1", "password2", "new_password1", "new_password2"), "outra senha, de 16"
 )
 _NO_FORM = ("_changelist", "_delete", "_history")
-_VOLATILE = {"sessions.session"}
 
-Dump = dict[tuple[str, int, str], str]
 Written = dict[str, list[str]]
 
 
@@ -90,34 +86,6 @@ class Visitor:
 
 def saved(answer: Shown) -> bool:
     return answer.response.status_code == 302 or not answer.errors()
-
-
-@contextmanager
-def undone() -> Iterator[None]:
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
-
-
-def dump() -> Dump:
-    """Every value in the database; moments of today all read alike."""
-    found: Dump = {}
-    for model in apps.get_models(include_auto_created=True):
-        if model._meta.label_lower in _VOLATILE:
-            continue
-        for place, row in enumerate(model._base_manager.order_by("pk").values()):
-            for column, value in row.items():
-                plain = value.reveal() if isinstance(value, Sealed) else value
-                text = str(plain) if isinstance(plain, datetime) else repr(plain)
-                found[model._meta.label, place, column] = _moments().sub("now", text)
-    return found
-
-
-def _moments() -> re.Pattern[str]:
-    """Of today, or of the day that has begun meanwhile."""
-    now = datetime.now(tz=UTC)
-    days = {f"{now + timedelta(days=days):%Y-%m-%d}" for days in (-1, 0, 1)}
-    return re.compile(rf"({'|'.join(days)})[T ][0-9:.]+(Z|[+-][0-9:]+)?")
 
 
 def counting(shown: Shown) -> list[str]:

@@ -48,10 +48,10 @@ class SecretsForm(forms.Form):
 
     def full_clean(self) -> None:
         super().full_clean()
-        if not self.is_bound or not self._errors:
+        if not self.is_bound or not self.errors:
             return
         for name, field in self.fields.items():
-            if isinstance(field, SecretField) and self[name].data and name not in self._errors:
+            if isinstance(field, SecretField) and self[name].data and name not in self.errors:
                 self.add_error(name, gettext("Type it again: a page does not send a secret back."))
 
 
