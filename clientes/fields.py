@@ -112,6 +112,8 @@ class CheckedJSONField(models.JSONField):
     no receiver reads exactly as text."""
 
     stored_on_instance = True  # see webhooks/rows.py
+    # Validators see "", [] and {} too: what passes a form must pass `pre_save`, which asks them.
+    empty_values = (None,)
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         value = super().pre_save(model_instance, add)

@@ -47,9 +47,9 @@ class CustomFieldsField(forms.JSONField):
         return {} if value is None else value
 
     def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
-        return super().prepare_value(value)
+        if isinstance(value, str):  # typed, and as `to_python` has it no object: never quoted
+            return value
+        return json.dumps(value, ensure_ascii=False, indent=2) if value else ""
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         # As it was typed: parsing it again here could raise what `to_python` has handled.

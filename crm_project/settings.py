@@ -76,6 +76,8 @@ TEMPLATES = [
     }
 ]
 
+FORM_RENDERER = "crm_project.forms.Renderer"
+
 # --- Database -------------------------------------------------------------------------------
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
 VAR_DIR.mkdir(parents=True, exist_ok=True)

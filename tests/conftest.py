@@ -22,6 +22,7 @@ from tests.processes import Process
 from tests.receivers.fixtures import _express, node_receiver, python_receiver  # noqa: F401
 from tests.services import PgBouncer, Postgres, RabbitMQ, Redis, Service
 from tests.services.warden import warden
+from webhooks import gate
 
 
 def pytest_unconfigure() -> None:
@@ -33,6 +34,13 @@ def _language() -> Iterator[None]:
     """A request leaves its visitor's language behind; the next test starts with the project's."""
     yield
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _gate() -> Iterator[None]:
+    """A request that ran out of time turns nobody of the next test away."""
+    yield
+    gate.reset()
 
 
 # --- Servers ----------------------------------------------------------------------------------

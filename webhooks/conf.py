@@ -29,6 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "RESPONSE_MAX_BYTES": 16_384,
     "BODY_MAX_BYTES": 102_400,  # Express's default limit
     "USER_AGENT": None,  # None: the project's name and version
+    # --- a test, and an address's look-up, for which a web request waits
+    "TEST_TIMEOUT_SECONDS": 5.0,  # a webhook's own timeout counts where it is less
+    "TEST_CONCURRENCY": 2,  # at one time in a process; beyond: 429
     # --- retries: seconds after the attempt before (seed 004, "Retentativas")
     "RETRY_SCHEDULE_SECONDS": [0, 60, 300, 900, 3600],
     "RETRY_JITTER": 0.0,  # share of each wait that may be added at random, 0 to 1

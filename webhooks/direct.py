@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.db import DEFAULT_DB_ALIAS
 
 from . import delivery, egress
@@ -11,11 +13,12 @@ from .models import Attempt, Delivery
 from .queue import queue_on
 
 
-def deliver_now(owed: Delivery) -> Attempt:
+def deliver_now(owed: Delivery, *, at_most_seconds: float | None = None) -> Attempt:
     """Send one delivery in this thread, due or not, and record what came of it; no retry follows.
 
     It waits for the answer, so call it outside of transactions.
 
+    :param at_most_seconds: the time it has, where that is less than the webhook's timeout.
     :raises LookupError: the delivery is settled, or its webhook was deleted.
     """
     using = owed._state.db or DEFAULT_DB_ALIAS
@@ -24,6 +27,8 @@ def deliver_now(owed: Delivery) -> Attempt:
     if job is None or owed.webhook.deleted_at is not None:
         raise LookupError(f"Delivery {owed.pk} is settled already, or its webhook was deleted.")
     receiver = receiver_of(owed.webhook)
+    if at_most_seconds is not None:
+        receiver = replace(receiver, timeout=min(receiver.timeout, at_most_seconds))
     snapshot = queue.snapshots([job.event_id])[job.event_id]
     transport = egress.transport()
     try:

@@ -187,6 +187,19 @@ def sentence(
     return str(chosen) % {"status": status or "?", "timeout": _seconds(timeout)}
 
 
+_LEAST_SECONDS = 0.5  # that any webhook gives
+
+
+def had(timeout: float, duration_ms: int) -> float:
+    """The seconds that an attempt had which ran out of them: a test for which a web request waits
+    has fewer than its webhook's deliveries.
+
+    :param timeout: those of its deliveries.
+    """
+    took = round(duration_ms / 1000, 1)
+    return min(timeout, took) if took >= _LEAST_SECONDS else timeout
+
+
 def _seconds(timeout: float | None) -> Any:
     if timeout is None:
         return _("the time allowed")

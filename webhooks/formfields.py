@@ -47,19 +47,23 @@ class SealedJSONFormField(forms.JSONField):
     def prepare_value(self, value: Any) -> Any:
         if isinstance(value, Sealed):
             value = value.masked()
-        if value == MASK or isinstance(value, forms.fields.InvalidJSONInput):
+        if isinstance(value, str):  # typed, or the mask: no secret's object, and never quoted
             return value
         return json.dumps(value or {}, ensure_ascii=False, indent=2)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        return MASK if _is_mask(data) else super().bound_data(data, initial)
+        # As it was typed: parsing it again here could raise what `to_python` has handled.
+        return initial if self.disabled else data
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, Sealed):  # a disabled field is given what it showed
             return value
         if _is_mask(value):
             return MASK
-        parsed = super().to_python(value)
+        try:
+            parsed = super().to_python(value)
+        except (RecursionError, ValueError):  # nested too deeply; a number with too many digits
+            raise ValidationError(self.error_messages["object"], code="object") from None
         if parsed is not None and not isinstance(parsed, dict):
             raise ValidationError(self.error_messages["object"], code="object")
         return parsed

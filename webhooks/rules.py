@@ -80,6 +80,8 @@ RULES: dict[str, Rule] = {
     "RESPONSE_MAX_BYTES": _number(0, 10_000_000, whole=True),
     "BODY_MAX_BYTES": _number(1_000, 10_000_000, whole=True),
     "USER_AGENT": _text_or_none,
+    "TEST_TIMEOUT_SECONDS": _number(0.1, 30),
+    "TEST_CONCURRENCY": _number(1, 100, whole=True),
     "RETRY_SCHEDULE_SECONDS": _schedule,
     "RETRY_JITTER": _number(0, 1),
     "RETRY_AFTER_MAX_SECONDS": _number(0, 30 * 86_400),

@@ -104,6 +104,8 @@ def test_an_edit_tells_what_changed(page):
         ("campos_personalizados", "{", "valid JSON"),
         ("campos_personalizados", "[1]", "a JSON object"),
         ("campos_personalizados", '"a"', "a JSON object"),
+        ("campos_personalizados", '""', "a JSON object"),
+        ("campos_personalizados", "[]", "a JSON object"),
         ("campos_personalizados", '{"1": 1}', "no key may be a number"),
         ("campos_personalizados", '{"a": NaN}', "cannot be sent"),
         ("campos_personalizados", '{"a": "\\u0000"}', "no text"),
@@ -121,6 +123,14 @@ def test_a_bad_value_is_an_error_beside_its_field(page, field, value, says):
     assert list(errors) == [field]
     assert says in " ".join(errors[field])
     assert not Cliente.objects.exists()
+
+
+def test_custom_fields_that_were_not_sent_are_no_null(page):
+    response = page.post(ADD, {"nome": "João", "telefone": "1"})
+    assert 'name="campos_personalizados"' in response.content.decode()
+    assert response.context["adminform"].form["campos_personalizados"].value() == ""
+    assert page.post(ADD, {"nome": "João"}).status_code == 302
+    assert Cliente.objects.get().campos_personalizados == {}
 
 
 def test_a_second_client_with_one_document_is_refused(page):

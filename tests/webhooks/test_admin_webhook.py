@@ -16,6 +16,8 @@ from django.urls import reverse
 from django.utils import translation
 from django.views.debug import ExceptionReporter
 
+from tests.receivers.hostile import Receiver as Hostile
+from tests.receivers.hostile import hang
 from tests.webhooks.conftest import Login
 from tests.webhooks.makers import (
     NOBODY,
@@ -148,6 +150,20 @@ def test_a_refused_form_does_not_send_the_secrets_back(root: Client) -> None:
     )
     html = root.post(ADD, values).content.decode()
     assert "um segredo só meu" not in html
+
+
+def test_whoever_gave_a_secret_is_asked_for_it_again_when_the_form_is_refused(
+    root: Client,
+) -> None:
+    """Its field is empty then, and empty means otherwise that one is made."""
+    given = {"secret": "um segredo só meu"}
+    answer = root.post(ADD, form(name="", **given))
+    assert list(answer.context["adminform"].form.errors) == ["name", "secret"]
+    assert list(root.post(ADD, form(name="")).context["adminform"].form.errors) == ["name"]
+    webhook = a_webhook()
+    answer = root.post(page(webhook, "rotate"), {"overlap_hours": "-1", **given})
+    assert list(answer.context["form"].errors) == ["overlap_hours", "secret"]
+    assert webhook.signing_keys.get().secret.reveal() == SECRET
 
 
 def test_the_list_is_narrowed_by_format_under_its_name(root: Client) -> None:
@@ -600,17 +616,22 @@ def test_only_a_few_are_tested_at_once(root: Client) -> None:
     assert not Delivery.objects.exists()
 
 
-def test_tests_that_may_take_too_long_together_are_not_all_sent(root: Client) -> None:
-    quick, slow, other = [
-        a_webhook(name=name, timeout_seconds=seconds)
-        for name, seconds in [("a quick one", 5), ("a slow one", 30), ("another", 5)]
-    ]
-    selected = [quick.pk, slow.pk, other.pk]
-    values = {"action": "test_selected", "_selected_action": selected}
-    html = root.post(LIST, values, follow=True).content.decode()
-    assert "take too long: a slow one." in html
-    tested = Delivery.objects.values_list("webhook", flat=True)
-    assert set(tested) == {quick.pk, other.pk}
+def test_tests_that_may_take_too_long_together_are_not_all_sent(
+    root: Client, settings: Any
+) -> None:
+    settings.WEBHOOKS = {**settings.WEBHOOKS, "TEST_TIMEOUT_SECONDS": 1.0}
+    with Hostile(hang) as silent:
+        hanging = a_webhook(name="a slow one", timeout_seconds=30, url=silent.url)
+        other = a_webhook(name="another", timeout_seconds=5)
+        values = {"action": "test_selected", "_selected_action": [hanging.pk, other.pk]}
+        html = root.post(LIST, values, follow=True).content.decode()
+    assert "take too long: another." in html
+    told = re.search(
+        r"did not accept the test\. The receiver did not answer within ([\d.]+) s", html
+    )
+    assert told is not None and float(told[1]) < 30
+    assert "within 30 s" not in html
+    assert Delivery.objects.get().webhook == hanging
 
 
 # --- who may only look --------------------------------------------------------------------------

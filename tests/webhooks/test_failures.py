@@ -89,3 +89,9 @@ def test_codes_that_are_sent_are_codes_that_have_one() -> None:
     assert {f"tls {code}" for code in connections._TLS_CODES.values()} <= known
     with open(addresses.__file__) as file:
         assert "https_required" in file.read()
+
+
+def test_an_attempt_that_had_less_time_than_its_webhooks_deliveries_says_so() -> None:
+    assert failures.had(30.0, 5_003) == 5.0
+    assert failures.had(5.0, 5_040) == 5.0
+    assert failures.had(5.0, 12) == 5.0  # recorded by hand: no attempt is that short of time

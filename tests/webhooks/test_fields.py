@@ -11,6 +11,7 @@ from django.core import serializers
 from django.core.exceptions import FieldError, ValidationError
 from django.db import connection, models
 from django.forms import Textarea, modelform_factory
+from django.forms.renderers import DjangoTemplates
 from django.test import RequestFactory
 
 from webhooks.fields import (
@@ -350,6 +351,21 @@ def test_a_form_refuses_what_it_cannot_keep(
     assert not form.is_valid()
     assert list(form.errors) == [field]
     assert "as_p" not in form.as_p()  # renders what was typed without failing
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ['{"X-A":   "1"}', '""', "", "null", "{", "[" * 100_000, '{"n": ' + "9" * 5_000 + "}"],
+)
+def test_secrets_as_json_are_shown_as_typed_by_djangos_own_forms(
+    webhook: Webhook, typed: str
+) -> None:
+    form = Form(
+        {"auth_secret": MASK, "headers": typed}, instance=webhook, renderer=DjangoTemplates()
+    )
+    assert form["headers"].value() == typed
+    assert form.is_valid() == (typed in ('{"X-A":   "1"}', "", "null"))
+    form.as_p()
 
 
 def test_a_form_keeps_what_it_cannot_read(settings: Any, webhook: Webhook) -> None:

@@ -32,6 +32,29 @@ class _WrittenField(forms.CharField):
             return True
 
 
+class SecretField(forms.CharField):
+    """A secret of the user's own, which no page sends back: see `SecretsForm`."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        super().__init__(required=False, strip=False, widget=widget, **kwargs)
+
+
+class SecretsForm(forms.Form):
+    """Says that a secret must be typed again where the form is shown again.
+
+    Its field is empty then, which otherwise means: make one.
+    """
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if not self.is_bound or not self.errors:
+            return
+        for name, field in self.fields.items():
+            if isinstance(field, SecretField) and self[name].data and name not in self.errors:
+                self.add_error(name, gettext("Type it again: a page does not send a secret back."))
+
+
 class ListField(_WrittenField):
     """Texts, one a line."""
 

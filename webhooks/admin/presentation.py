@@ -122,7 +122,10 @@ def failure_sentence(attempt: Attempt, timeout: float | None) -> str:
     if attempt.succeeded:
         return ""
     return failures.sentence(
-        attempt.error, detail=attempt.error_detail, status=attempt.status_code, timeout=timeout
+        attempt.error,
+        detail=attempt.error_detail,
+        status=attempt.status_code,
+        timeout=timeout and failures.had(timeout, attempt.duration_ms),
     )
 
 

@@ -18,7 +18,14 @@ from .. import catalog, formats, operations
 from ..conf import settings
 from ..eventos import DISABLED_EVENT
 from ..models import SigningKey, Webhook
-from .form_fields import HeadersField, ScheduleField, lines, waits_as_text
+from .form_fields import (
+    HeadersField,
+    ScheduleField,
+    SecretField,
+    SecretsForm,
+    lines,
+    waits_as_text,
+)
 from .option_fields import OptionsForm, field_name, stored_options
 
 
@@ -34,7 +41,7 @@ class EventsWidget(forms.CheckboxSelectMultiple):
         return {**option, "without": without}
 
 
-class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
+class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
     """Creates and changes a webhook. The address is vetted by the admin before, see there."""
 
     # Also the new webhook's id, so that the same form sent twice makes one webhook.
@@ -50,11 +57,8 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
         ),
     )
     format = forms.ChoiceField(label=_("Format"))
-    secret = forms.CharField(
+    secret = SecretField(
         label=_("Secret of your own"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_("16 to 256 characters. Empty: one is made, and shown once after saving."),
     )
     headers = HeadersField(
@@ -209,16 +213,13 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(field if field in self.fields else NON_FIELD_ERRORS, messages)
 
 
-class RotateForm(forms.Form):
+class RotateForm(SecretsForm):
     """Asks how to change a webhook's secret."""
 
     # The key that was the newest when the form was shown: sent twice, it rotates once.
     newest = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    secret = forms.CharField(
+    secret = SecretField(
         label=_("Secret of your own"),
-        required=False,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=_("16 to 256 characters. Empty: one is made, and shown once."),
     )
     overlap_hours = forms.FloatField(

@@ -85,7 +85,11 @@ ACTIONS = {
     ),
     "test": Operation(
         summary=_("Send a test event"),
-        description=_("It is sent now, paused or not, and the answer says how that went."),
+        description=_(
+            "It is sent now, paused or not, and the answer says how that went, within seconds. "
+            "Where too many tests are under way already, the answer is 429 with Retry-After, and "
+            "nothing is sent or recorded."
+        ),
         answer=event_schemas.TEST,
         changes=True,
     ),

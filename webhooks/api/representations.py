@@ -140,7 +140,7 @@ def sentence(found: Attempt, webhook: Webhook) -> str | None:
             found.error,
             detail=found.error_detail,
             status=found.status_code,
-            timeout=_timeout(webhook),
+            timeout=failures.had(_timeout(webhook), found.duration_ms),
         )
         or None
     )

@@ -8,16 +8,17 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.http import Http404
+from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api_common import etags, filters
-from api_common.problems import django_problem
+from api_common.problems import Problem, django_problem
 from api_common.views import ApiViewSet
 
-from .. import operations
+from .. import gate, operations
 from ..models import Webhook
 from . import lookups, representations
 from .bodies import NAMES, RecoveryBody, RotationBody, checked
@@ -109,7 +110,15 @@ class WebhookActions(ApiViewSet):
 
         It tells nobody's data: who may test may see what was sent and answered.
         """
-        attempt = operations.send_test(self.webhook(id, to_change=True))
+        webhook = self.webhook(id, to_change=True)
+        try:
+            attempt = operations.send_test(webhook, request=request)
+        except gate.Busy as busy:
+            raise Problem(
+                "too-many-requests",
+                _("Too many tests are being sent at this moment. Try again shortly."),
+                headers={"Retry-After": str(busy.retry_after)},
+            ) from busy
         found = attempt.delivery
         return Response(
             {

@@ -178,6 +178,7 @@ def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
             "delivery__webhook_id",
             "delivery_id",
             "started_at",
+            "duration_ms",
             "error",
             "error_detail",
             "status_code",
@@ -192,10 +193,10 @@ def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
                 error,
                 detail=detail,
                 status=status,
-                timeout=timeout or settings.TIMEOUT_SECONDS,
+                timeout=failures.had(timeout or settings.TIMEOUT_SECONDS, took),
             ),
         )
-        for webhook_id, delivery_id, started_at, error, detail, status, timeout in attempts
+        for webhook_id, delivery_id, started_at, took, error, detail, status, timeout in attempts
     }
 
 

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import audit, direct, outbox
+from .. import audit, direct, gate, outbox
 from ..conf import settings
 from ..eventos import TEST_EVENT
 from ..modelevents import Draft
 from ..models import Attempt, Delivery, Event, Webhook
 
 
-def send_test(webhook: Webhook) -> Attempt:
+def send_test(webhook: Webhook, *, request: Any = None) -> Attempt:
     """Send `webhook.teste` now, signed and recorded like any other event, paused or not.
 
     It waits for the answer (the webhook's timeout at most), so call it outside of transactions.
     A test is never tried again: what it tells is how things are now.
 
+    :param request: the web request that waits for it. It passes the gate, and has
+        TEST_TIMEOUT_SECONDS at most.
     :returns: the attempt; `succeeded` says how it went.
+    :raises gate.Busy: too many requests wait already; nothing was sent or recorded.
     """
+    if request is None:
+        return _send_test(webhook, None)
+    most: float = settings.TEST_TIMEOUT_SECONDS
+    alone = not request.META.get("wsgi.multithread", True)
+    with gate.passing(min(most, webhook.timeout_seconds or settings.TIMEOUT_SECONDS), alone=alone):
+        return _send_test(webhook, most)
+
+
+def _send_test(webhook: Webhook, at_most_seconds: float | None) -> Attempt:
     with transaction.atomic():
         data = {
             "webhookId": str(webhook.pk),
@@ -42,7 +55,7 @@ def send_test(webhook: Webhook) -> Attempt:
         )
         audit.record(audit.Action.TESTED, subject=audit.of(webhook))
     try:
-        return direct.deliver_now(delivery)
+        return direct.deliver_now(delivery, at_most_seconds=at_most_seconds)
     finally:
         Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
             **Delivery.settled(Delivery.Status.FAILED)
