@@ -129,6 +129,7 @@ class Recorder:
             for version in (result, stripped, replace(result, attempt=None)):
                 try:
                     accepted |= self._queue.record([version])
+                    result.status = version.status
                     break
                 except (OperationalError, InterfaceError):
                     raise

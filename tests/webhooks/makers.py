@@ -12,9 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cryptography.fernet import Fernet
+from django.db import connection
 from django.utils import timezone
 
-from tests.services.base import PATIENCE
+from tests.services.base import PATIENCE, wait_until
 from webhooks.formats.base import Message
 from webhooks.latency import COLUMNS, bucket
 from webhooks.models import Attempt, Delivery, Event, SigningKey, Tally, Webhook
@@ -142,6 +143,17 @@ def a_tally(
         duration_ms=sum(took),
         **successes,
     )
+
+
+def wait_for_a_blocked_statement() -> None:
+    """Of another connection, on PostgreSQL."""
+    with connection.cursor() as cursor:
+
+        def is_blocked() -> bool:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+        wait_until(is_blocked, what="a statement to wait for another's locks")
 
 
 def ago(**amount: float) -> datetime:

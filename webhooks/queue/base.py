@@ -160,6 +160,10 @@ class Queue(Mending):
     def record(self, results: Sequence[Result]) -> set[int]:
         """Write the outcomes and their attempts, in one transaction.
 
+        What was cancelled, or given up, while its request was under way gets the answer recorded
+        all the same: a success makes it delivered, a failure leaves it as it is and says what came
+        of the request. The result's `status` is then what the delivery has.
+
         :returns: the ids of the deliveries whose result counted; the others' leases had ended, and
             their attempts are kept as superseded.
         """
@@ -206,14 +210,19 @@ class Queue(Mending):
         ).update(lane=NORMAL, version=F("version") + 1)
 
     def respect_erasures(self, delivery_ids: Iterable[int]) -> None:
-        """Empty the attempts of deliveries whose event was erased (operations.forget).
+        """Empty the attempts of deliveries whose event was erased (operations.forget) or pruned.
 
         For attempts that a worker recorded although it had lost the delivery meanwhile. Call it
         once they can be seen: of it and the erasure, whoever comes second finds them.
         """
-        Attempt.objects.using(self.using).filter(
-            delivery__in=list(delivery_ids), delivery__event__erased_at__isnull=False
-        ).update(**Attempt.EMPTY)
+        attempts = Attempt.objects.using(self.using).filter(
+            delivery__in=list(delivery_ids), delivery__event__body=""
+        )
+        attempts.filter(delivery__event__erased_at__isnull=False).update(**Attempt.EMPTY)
+        # Answers have a retention of their own.
+        attempts.filter(Q(request_body__isnull=False) | ~Q(error_detail="")).update(
+            request_body=None, error_detail=""
+        )
 
     def snapshots(self, event_ids: Iterable[UUID]) -> dict[UUID, str]:
         """The events' snapshots, for the formats that tell from them."""
