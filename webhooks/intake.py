@@ -91,7 +91,8 @@ class Intake:
         if due.late > _LATE and now >= self._next_relief:
             # Who has much waiting gets a queue of its own, so that the rest need not wait for it.
             self._next_relief = now + _LATE
-            self._queue.trouble(self._queue.crowding(_CROWD * self._senders.per_receiver))
+            crowds = self._queue.crowding(_CROWD * self._senders.per_receiver)
+            self._queue.trouble(crowds, again=True)
         if due.events or due.normal:
             limit = self._senders.wanted
             jobs = self._queue.claim(limit, lease=self._lease)
@@ -189,7 +190,7 @@ class Intake:
 
     def _set_aside(self, jobs: list[Job]) -> None:
         if jobs:
-            self._queue.trouble({job.webhook_id for job in jobs})
+            self._queue.trouble({job.webhook_id for job in jobs}, again=True)
             self._queue.hand_back(jobs, lane=Webhook.Lane.TROUBLED)
 
     def _let_go(self, jobs: list[Job]) -> None:

@@ -18,6 +18,8 @@ from tests.webhooks.makers import (
     a_delivery,
     a_webhook,
     an_event,
+    analyze,
+    rows_read,
     wait_for_a_blocked_statement,
 )
 from webhooks import breaker, operations
@@ -616,7 +618,7 @@ def test_trouble_leaves_a_paused_webhook_parked(queue, webhook):
 
 def test_trouble_moves_no_more_at_once_than_it_is_told(queue, webhook):
     owed(webhook, 10)
-    queue.trouble([webhook.pk], limit=4)
+    queue.trouble([webhook.pk], within=4)
     assert Delivery.objects.filter(lane=TROUBLED).count() == 4
 
 
@@ -626,8 +628,54 @@ def test_no_plan_makes_trouble_move_more_than_it_is_told(queue, webhook):
         for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
     owed(webhook, 10)
-    queue.trouble([webhook.pk], limit=4)
+    queue.trouble([webhook.pk], within=4)
     assert Delivery.objects.filter(lane=TROUBLED).count() == 4
+
+
+def test_trouble_moves_what_came_later_only_when_asked_again(queue, webhook):
+    queue.trouble([webhook.pk])
+    owed(webhook, 3)  # by a worker that had not heard of it
+    queue.trouble([webhook.pk])
+    assert Delivery.objects.filter(lane=TROUBLED).count() == 0
+    queue.trouble([webhook.pk], again=True)
+    assert Delivery.objects.filter(lane=TROUBLED).count() == 3
+
+
+def a_history(webhook: Webhook, count: int, lane: int = TROUBLED) -> None:
+    """Many deliveries of one receiver: two thirds wait, the rest is delivered."""
+    now = timezone.now()
+    events = Event.objects.bulk_create(
+        Event(type="cliente.criado", occurred_at=now, body="{}", fanned_out=True)
+        for _ in range(count)
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            event=event,
+            webhook=webhook,
+            lane=lane,
+            status=PENDING if number % 3 else DELIVERED,
+            next_attempt_at=now if number % 3 else None,
+            created_at=now,
+        )
+        for number, event in enumerate(events)
+    )
+
+
+@pytest.mark.parametrize("lane", [NORMAL, TROUBLED])
+@pytest.mark.parametrize("again", [False, True])
+def test_trouble_reads_no_history_of_a_receiver(queue, webhook, lane, again):
+    costs = []
+    other = a_webhook(name="other")
+    for count in (300, 3_000):
+        a_history(webhook, count)
+        a_history(other, count, NORMAL)
+        owed(webhook, 3)
+        Webhook.objects.filter(pk=webhook.pk).update(lane=lane)
+        analyze()
+        with rows_read() as read:
+            queue.trouble([webhook.pk], again=again, within=100)
+        costs.append(read.count)
+    assert costs[1] < 2 * costs[0] + 50
 
 
 def test_each_troubled_receiver_gets_its_share_however_much_waits_for_another(queue):

@@ -31,6 +31,9 @@ from .. import latency
 from ..models import Attempt, Delivery, Event, Webhook
 from .mending import NORMAL, TROUBLED, Mending
 
+WITHIN = 5000
+"""Of a lane's first deliveries, how many are looked at: however many wait, no look takes long."""
+
 
 @dataclass(slots=True)
 class Job:
@@ -173,10 +176,19 @@ class Queue(Mending):
         """Give claimed deliveries up untried, due at once, in that lane."""
 
     @abc.abstractmethod
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
-        """Move receivers, and up to `limit` deliveries each of what waits, to the TROUBLED lane."""
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
+        """Move receivers of the NORMAL lane to the TROUBLED lane, and what waits for them.
 
-    def crowding(self, more_than: int, *, within: int = 5000) -> list[UUID]:
+        Nothing is read of those that are there already.
+
+        :param again: of those too, since something of theirs waits in the NORMAL lane.
+        :param within: how many of the first due of the NORMAL lane are looked at. What waits behind
+            them follows when it has come so far.
+        """
+
+    def crowding(self, more_than: int, *, within: int = WITHIN) -> list[UUID]:
         """Receivers that have more than so many among the first due of the NORMAL lane.
 
         :param within: how many of the first are looked at.

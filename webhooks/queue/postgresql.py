@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from .. import breaker, latency
-from .base import EVENT_COLUMNS, JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
+from .base import EVENT_COLUMNS, JOB_COLUMNS, WITHIN, Due, Failing, Job, Pulse, Queue, Result
 
 logger = logging.getLogger("webhooks.queue")
 
@@ -172,7 +172,9 @@ class PostgreSQLQueue(Queue):
                 [lane, [job.delivery_id for job in jobs], [job.fence for job in jobs]],
             )
 
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
         ids = sorted(webhook_ids)
         if not ids:
             return
@@ -180,19 +182,26 @@ class PostgreSQLQueue(Queue):
             cursor.execute(
                 "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
                 "WHERE id IN (SELECT id FROM webhooks_webhook WHERE "
-                "id = ANY(%s) AND lane = 0 ORDER BY id FOR NO KEY UPDATE)",
+                "id = ANY(%s) AND lane = 0 ORDER BY id FOR NO KEY UPDATE) RETURNING id",
                 [ids],
             )
-            # Materialized: as the inner side of a join, a limited selection that skips what is
-            # locked would be made again for each row, and move more than the limit.
+            moved = [row[0] for row in cursor.fetchall()]
+            if not (again or moved):
+                return
+            # Along the index of what is due: that of a receiver holds all its history.
+            # Materialized: what skips locked rows must not be made again for each row of a join.
             cursor.execute(
-                "WITH due AS MATERIALIZED ("
-                "SELECT due.id FROM unnest(%s::uuid[]) AS w(id) CROSS JOIN LATERAL ("
-                "SELECT id FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
+                "WITH first AS MATERIALIZED ("
+                "SELECT id, webhook_id FROM webhooks_delivery WHERE status = 'pending' "
                 "AND lane = 0 AND next_attempt_at <= statement_timestamp() "
-                "LIMIT %s FOR UPDATE SKIP LOCKED) due) "
+                "ORDER BY next_attempt_at LIMIT %s), "
+                "due AS MATERIALIZED ("
+                "SELECT d.id FROM webhooks_delivery d WHERE d.id = ANY(ARRAY("
+                "SELECT id FROM first WHERE webhook_id = ANY(%s))) "
+                "AND d.status = 'pending' AND d.lane = 0 "
+                "AND d.next_attempt_at <= statement_timestamp() FOR UPDATE SKIP LOCKED) "
                 "UPDATE webhooks_delivery d SET lane = 1 FROM due WHERE d.id = due.id",
-                [ids, limit],
+                [within, ids if again else moved],
             )
 
 

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from .. import breaker, latency
 from ..models import Attempt, Delivery, Event, Tally, Webhook
-from .base import JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
-from .mending import TROUBLED
+from .base import JOB_COLUMNS, WITHIN, Due, Failing, Job, Pulse, Queue, Result
+from .mending import NORMAL, TROUBLED
 
 
 class SQLiteQueue(Queue):
@@ -273,20 +273,25 @@ class SQLiteQueue(Queue):
                     [int(lane), self._moment(), job.delivery_id, job.fence],
                 )
 
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
         ids = sorted(webhook_ids)
         if not ids:
             return  # no lock for nothing
+        normal = self._webhooks().filter(pk__in=ids, lane=NORMAL)
+        if not again:
+            ids = sorted(normal.values_list("pk", flat=True))
+            if not ids:
+                return
         with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            for id in ids:
-                cursor.execute(
-                    "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
-                    "WHERE id = %s AND lane = 0",
-                    [id.hex],
-                )
-                cursor.execute(
-                    "UPDATE webhooks_delivery SET lane = 1 WHERE id IN ("
-                    "SELECT id FROM webhooks_delivery WHERE webhook_id = %s AND lane = 0 "
-                    "AND status = 'pending' AND next_attempt_at <= %s LIMIT %s)",
-                    [id.hex, self._moment(), limit],
-                )
+            normal.update(lane=TROUBLED, version=F("version") + 1)
+            # Along the index of what is due: that of a receiver holds all its history.
+            cursor.execute(
+                "UPDATE webhooks_delivery SET lane = 1 WHERE id IN (SELECT id FROM ("
+                "SELECT id, webhook_id FROM webhooks_delivery INDEXED BY webhooks_delivery_due "
+                "WHERE lane = 0 AND status = 'pending' AND next_attempt_at <= %s "
+                "ORDER BY next_attempt_at LIMIT %s) "
+                f"WHERE webhook_id IN ({', '.join(['%s'] * len(ids))}))",
+                [self._moment(), within, *(id.hex for id in ids)],
+            )
