@@ -1,4 +1,5 @@
-"""The runner in a worker process: claims (intake.py), sends, records in batches (recording.py).
+"""The runner in a worker process: claims (intake.py), sends, records in batches (recording.py), and
+looks after what was left behind (upkeep.py).
 
 Its thread alone owns a database connection; the senders' threads never touch it.
 
@@ -34,11 +35,13 @@ from .recording import Recorder
 from .senders import Senders
 from .slots import Slots
 from .transport import Transport
+from .upkeep import Upkeep
 
 logger = logging.getLogger("webhooks.engine")
 
 _RECORD_WITHIN = 0.05  # seconds that a result may wait for others to be recorded with it
 _RECORD_AT = 64  # results that are recorded without waiting for more
+_BETWEEN_SLICES = 0.01  # seconds in which results may come in, and the database serves others
 _MARGIN = 2.0  # seconds to record in, at the end, what took its whole time
 _WORST_PAUSE = 5.0  # seconds between tries while the database is away
 
@@ -66,6 +69,9 @@ class Engine:
         )
         self._recorder = Recorder(self._queue, self._directory, hold_back=self._hold_back)
         self._intake = Intake(self._queue, self._directory, self._senders)
+        self._upkeep = Upkeep(
+            self._queue, self._directory, self._senders, lease=float(settings.LEASE_SECONDS)
+        )
         self._stopping = threading.Event()
         self._unrecorded: list[Result] = []
         self._unjudged: list[Result] = []
@@ -105,7 +111,7 @@ class Engine:
             while True:
                 self._intake.look_soon()
                 self._turn(wait=0.01 if self._busy() else 0)
-                if not self._busy() and not self._queue.due():
+                if not (self._busy() or self._upkeep.busy or self._queue.due()):
                     return
                 if time.monotonic() > until:
                     raise TimeoutError(f"Deliveries were still due after {timeout} seconds.")
@@ -113,7 +119,9 @@ class Engine:
             self._senders.close()
 
     def _busy(self) -> bool:
-        return self._senders.busy or bool(self._unrecorded or self._unjudged)
+        return self._senders.busy or bool(
+            self._unrecorded or self._unjudged or self._recorder.undecided
+        )
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -154,11 +162,14 @@ class Engine:
             self._intake.look_soon()
         self._intake.turn(now)
         self._senders.dispatch(now)
+        self._upkeep.turn(now)
 
     def _patience(self) -> float:
         """Seconds until the engine has something to do of its own accord."""
         now = time.monotonic()
         wait = self._intake.patience(now)
+        if self._upkeep.busy or self._recorder.undecided:
+            wait = min(wait, _BETWEEN_SLICES)
         if self._unrecorded:
             wait = min(wait, max(0.0, self._record_at - now))
         return wait

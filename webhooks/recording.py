@@ -47,7 +47,7 @@ class Recorder:
 
     @property
     def undecided(self) -> bool:
-        """Whether there are conclusions left to act upon, since the database was away."""
+        """Whether there are conclusions left to act upon."""
         return bool(self._pauses or self._gone)
 
     def forget(self) -> None:
@@ -97,7 +97,7 @@ class Recorder:
         self._gone |= {result.job.webhook_id for result in results if result.gone}
 
     def act(self) -> None:
-        """Treat receivers as was found right.
+        """Treat receivers as was found right; while some are `undecided`, call it again.
 
         :raises OperationalError, InterfaceError: the rest is done by the next call.
         """
@@ -106,7 +106,7 @@ class Recorder:
             self._queue.hold(self._pauses)
             self._hold_back(self._pauses)
             self._pauses = {}
-        while self._gone:
+        if self._gone:  # one a turn: what waits for it is parked, and its owner is written to
             webhook_id = next(iter(self._gone))
             disabling.disable(webhook_id, reasons.known("gone"), using=self._queue.using)
             self._gone.remove(webhook_id)
