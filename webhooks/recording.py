@@ -14,7 +14,7 @@ from . import breaker, delivery, disabling, reasons, signals
 from .directory import Directory
 from .logs import about
 from .models import Delivery, Webhook
-from .queue import Failing, Queue, Result
+from .queue import Failing, Job, Queue, Result
 
 logger = logging.getLogger("webhooks.engine")
 
@@ -57,8 +57,13 @@ class Recorder:
     def record(self, results: Sequence[Result]) -> None:
         """Write the results down, tell observers, and treat each receiver as it deserves.
 
+        What could not be sent for want of something of this machine's own is handed back instead:
+        it counts as no attempt, and for no receiver.
+
         :raises OperationalError, InterfaceError: the database is away; give the same results again.
         """
+        self.hand_back([result.job for result in results if result.shortage])
+        results = [result for result in results if not result.shortage]
         self._queue.trouble(
             {
                 result.job.webhook_id
@@ -76,12 +81,17 @@ class Recorder:
         signals.tell_outcomes(results, accepted)
         _log(results, accepted)
 
+    def hand_back(self, jobs: Collection[Job]) -> None:
+        """Into the lanes that they were claimed from, due at once, for whoever has room."""
+        for lane in {job.lane for job in jobs}:
+            self._queue.hand_back([job for job in jobs if job.lane == lane], lane=lane)
+
     def judge(self, results: Collection[Result]) -> None:
         """Draw from recorded results how each receiver is to be treated; `act()` does it.
 
         :raises OperationalError, InterfaceError: nothing was counted; give the same results again.
         """
-        pulses = delivery.pulses(results)
+        pulses = delivery.pulses([result for result in results if not result.shortage])
         failing = {each.webhook_id: each for each in self._queue.note(list(pulses.values()))}
         for webhook_id, pulse in pulses.items():
             # One that takes some requests and says of others that it is too much is failing not.

@@ -1,4 +1,7 @@
-"""Drop the indexes of foreign keys that lead another index: each costs every claim and record."""
+"""Drop the indexes of foreign keys that lead another index: each costs every claim and record.
+
+And keep what a worker's machine is short of.
+"""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -28,6 +31,12 @@ class Migration(migrations.Migration):
     dependencies = [("webhooks", "0004_console")]
 
     operations = [
+        # Nullable: workers of the version before go on writing their rows.
+        migrations.AddField(
+            model_name="worker",
+            name="shortage",
+            field=models.CharField(max_length=200, null=True, verbose_name="shortage"),
+        ),
         migrations.SeparateDatabaseAndState(
             database_operations=[migrations.RunPython(drop, create)],
             state_operations=[

@@ -71,6 +71,8 @@ class Result:
     """Seconds for which the receiver asked to be left alone, bounded."""
     gone: bool = False
     """Whether the receiver said that it is gone for good."""
+    shortage: str = ""
+    """What this machine lacked to send it (shortage.py): the job is handed back, not recorded."""
 
 
 @dataclass(slots=True)
