@@ -31,7 +31,7 @@ logger = logging.getLogger("webhooks.disabling")
 
 _CLAIMED = (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED)
 # The engine's thread waits for both.
-_PARKED_AT_ONCE = 200  # deliveries
+_PARKED_AT_ONCE = 100  # deliveries
 _REVIEWED_AT_ONCE = 20  # webhooks
 
 

@@ -18,7 +18,7 @@ from .queue import Queue
 from .senders import Senders
 
 EVERY_SECONDS = 15.0
-_LOOKS = 25  # slices of what is pending in which a round looks for strays
+_LOOKS = 50  # slices of what is pending in which a round looks for strays
 _CALMED = 100  # receivers that a slice takes out of the lane of those in trouble
 
 Step = Callable[[], bool]

@@ -19,12 +19,12 @@ from ..models import Delivery, Webhook
 
 NORMAL, TROUBLED, PARKED = Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED, Webhook.Lane.PARKED
 
-SLICE = 200
+SLICE = 100
 """Rows that a call looks at, and those that it changes, at most."""
 
 # Seconds by which clocks that take part may differ.
 _CLOCK_TOLERANCE = 60.0
-_NEWEST = 100  # parked deliveries that every look sees
+_NEWEST = 50  # parked deliveries that every look sees
 _WEBHOOKS = 10  # of those that have something left, how many a call deals with
 
 
