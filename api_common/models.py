@@ -54,7 +54,9 @@ class KeptAnswer(models.Model):
     (which may be a secret, or somebody's data) is encrypted with what only the key's owner knows.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(  # the constraint below has an index that begins with it
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     key_digest = models.CharField(max_length=64)
     # Of method, path and body: the same key with another of them is a mistake.
     request_digest = models.CharField(max_length=64)

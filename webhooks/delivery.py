@@ -17,7 +17,7 @@ from uuid import UUID
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from . import breaker, latency, retry, tracing
+from . import breaker, latency, retry, shortage, tracing
 from .conf import settings
 from .directory import Receiver
 from .fields import EncryptionKeyMissing, SecretUnreadable
@@ -28,7 +28,7 @@ from .logs import about
 from .models import Attempt, Delivery, Webhook, event_public_id
 from .queue import Job, Pulse, Result
 from .signing import InvalidSecret
-from .transport import Answer, Transport, TransportError
+from .transport import Answer, Shortage, Transport, TransportError
 
 logger = logging.getLogger("webhooks.delivery")
 
@@ -78,10 +78,12 @@ def _surely_attempt(
             "What delivery %s brought cannot be judged.", job.delivery_id, extra=about(job)
         )
         error = Attempt.Error.INTERNAL
+        lacking = shortage.of(problem)
         return Result(
             job=job,
             **_outcome(job, receiver, None, error, started_at),
             lane=receiver.lane,
+            shortage=lacking,
             attempt={
                 "number": job.attempt_count + 1,
                 "started_at": started_at,
@@ -91,7 +93,7 @@ def _surely_attempt(
                 "request_body": None,
                 **_kept_answer(None, receiver),
                 "error": str(error),
-                "error_detail": type(problem).__name__,
+                "error_detail": lacking or type(problem).__name__,
             },
         )
 
@@ -109,6 +111,7 @@ def _attempt(
     kept: dict[str, Any] = {"request_headers": {}, "request_body": None}
     answer: Answer | None = None
     error, detail, url = "", "", receiver.url
+    lacking = ""
     try:
         message = message_of(job, receiver, started_at, snapshot)
         if not receiver.format.wants(message):
@@ -117,6 +120,9 @@ def _attempt(
         # What it fills in may be personal: what is recorded has the address as it was entered.
         url = receiver.format.address(message, receiver.url)
         answer = transport.post(url, body, headers, timeout=receiver.timeout)
+    except Shortage as problem:
+        error, detail = problem.kind, problem.detail
+        lacking = detail
     except TransportError as problem:
         error, detail = problem.kind, receiver.hide(problem.detail.replace(url, receiver.url))
         if error == Attempt.Error.INTERNAL:
@@ -128,8 +134,13 @@ def _attempt(
         # Their messages name what is wrong and never the secret.
         error, detail = Attempt.Error.FORMAT, str(problem)
     except Exception as problem:
-        logger.exception("Delivery %s could not be attempted.", job.delivery_id, extra=about(job))
         error, detail = Attempt.Error.INTERNAL, type(problem).__name__
+        if lacking := shortage.of(problem):
+            detail = lacking
+        else:
+            logger.exception(
+                "Delivery %s could not be attempted.", job.delivery_id, extra=about(job)
+            )
     duration = time.monotonic() - started
     if answer is not None and not receiver.format.accepts(answer.status):
         redirect = 300 <= answer.status < 400
@@ -138,6 +149,7 @@ def _attempt(
         job=job,
         **_outcome(job, receiver, answer, error, started_at),
         lane=_lane(error, duration),
+        shortage=lacking,
         attempt={
             "number": job.attempt_count + 1,
             "started_at": started_at,

@@ -30,7 +30,9 @@ from .values import instant
 logger = logging.getLogger("webhooks.disabling")
 
 _CLAIMED = (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED)
-_PARKED_AT_ONCE = 5000  # deliveries
+# The engine's thread waits for both.
+_PARKED_AT_ONCE = 100  # deliveries
+_REVIEWED_AT_ONCE = 20  # webhooks
 
 
 def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -75,40 +77,63 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
 def review(*, using: str = DEFAULT_DB_ALIAS) -> int:
     """Disable the webhooks that have failed for too long. Harmless when run by many at once.
 
+    :returns: how many were disabled.
+    """
+    total, reached = review_next(None, using=using)
+    while reached is not None:
+        disabled, reached = review_next(reached, using=using)
+        total += disabled
+    return total
+
+
+def review_next(after: UUID | None, *, using: str = DEFAULT_DB_ALIAS) -> tuple[int, UUID | None]:
+    """Look at the next few of those that fail, and disable one at most of them.
+
     The time counts from when a webhook was last resumed, so that one that was switched on again
     has as long as any to recover.
 
-    :returns: how many were disabled.
+    :param after: what the call before returned; None at first.
+    :returns: how many were disabled, and how far it came; None: it has seen them all.
     """
     days, share = settings.DISABLE_AFTER_DAYS, settings.DISABLE_FAILURE_SHARE
     if not days:
-        return 0
+        return 0, None
     now = timezone.now()
     window = now - dt.timedelta(days=days)
-    disabled = 0
     # Only one that has not succeeded since can have failed all the while.
-    suspects = Webhook.objects.using(using).active().exclude(failing_since=None)
-    for webhook in suspects.filter(status_changed_at__lte=window, created_at__lte=window):
-        found = Tally.objects.using(using).filter(
-            webhook=webhook, hour__gte=window - dt.timedelta(hours=1)
+    suspects = (
+        Webhook.objects.using(using)
+        .active()
+        .exclude(failing_since=None)
+        .filter(status_changed_at__lte=window, created_at__lte=window)
+    )
+    if after is not None:
+        suspects = suspects.filter(pk__gt=after)
+    ids = list(suspects.order_by("pk").values_list("pk", flat=True)[:_REVIEWED_AT_ONCE])
+    if not ids:
+        return 0, None
+    tallies = (
+        Tally.objects.using(using)
+        .filter(webhook__in=ids, hour__gte=window - dt.timedelta(hours=1))
+        .order_by("webhook")
+        .values("webhook")
+        .annotate(
+            tried=Sum("attempts", default=0), failed=Sum("failures", default=0), first=Min("hour")
         )
-        sums = found.aggregate(
-            attempts=Sum("attempts", default=0),
-            failures=Sum("failures", default=0),
-            first=Min("hour"),
-        )
-        # An hour's tally may have begun up to an hour before its first failure.
-        long_enough = sums["first"] and sums["first"] <= window + dt.timedelta(hours=1)
+    )
+    for found in tallies:
         if (
-            long_enough
-            and sums["attempts"] >= settings.DISABLE_MIN_ATTEMPTS
-            and sums["failures"] >= share * sums["attempts"]
+            # An hour's tally may have begun up to an hour before its first failure.
+            found["first"] <= window + dt.timedelta(hours=1)
+            and found["tried"] >= settings.DISABLE_MIN_ATTEMPTS
+            and found["failed"] >= share * found["tried"]
         ):
             reason = reasons.known(
-                "failing", failures=sums["failures"], attempts=sums["attempts"], days=days
+                "failing", failures=found["failed"], attempts=found["tried"], days=days
             )
-            disabled += disable(webhook.pk, reason, using=using)
-    return disabled
+            if disable(found["webhook"], reason, using=using):
+                return 1, found["webhook"]
+    return 0, ids[-1] if len(ids) == _REVIEWED_AT_ONCE else None
 
 
 def _park(webhook: Webhook, using: str) -> None:

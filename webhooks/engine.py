@@ -1,4 +1,5 @@
-"""The runner in a worker process: claims (intake.py), sends, records in batches (recording.py).
+"""The runner in a worker process: claims (intake.py), sends, records in batches (recording.py), and
+looks after what was left behind (upkeep.py).
 
 Its thread alone owns a database connection; the senders' threads never touch it.
 
@@ -22,24 +23,27 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, OperationalError, connections
 
-from . import egress, signals
+from . import egress, shortage, signals
 from .conf import settings
 from .directory import Directory
 from .heartbeat import Heart
 from .intake import Intake
 from .logs import cause
 from .models import Webhook
-from .queue import Result, queue_on
+from .queue import Job, Result, queue_on
 from .recording import Recorder
 from .senders import Senders
 from .slots import Slots
 from .transport import Transport
+from .upkeep import Upkeep
 
 logger = logging.getLogger("webhooks.engine")
 
 _RECORD_WITHIN = 0.05  # seconds that a result may wait for others to be recorded with it
 _RECORD_AT = 64  # results that are recorded without waiting for more
+_BETWEEN_SLICES = 0.01  # seconds in which results may come in, and the database serves others
 _MARGIN = 2.0  # seconds to record in, at the end, what took its whole time
+_ALARM_EVERY = 60.0  # seconds between lines in the log about a shortage
 _WORST_PAUSE = 5.0  # seconds between tries while the database is away
 
 
@@ -66,10 +70,16 @@ class Engine:
         )
         self._recorder = Recorder(self._queue, self._directory, hold_back=self._hold_back)
         self._intake = Intake(self._queue, self._directory, self._senders)
+        self._upkeep = Upkeep(
+            self._queue, self._directory, self._senders, lease=float(settings.LEASE_SECONDS)
+        )
         self._stopping = threading.Event()
         self._unrecorded: list[Result] = []
         self._unjudged: list[Result] = []
+        self._returned: list[Job] = []  # to be handed back
         self._record_at = 0.0
+        self._alarm_at = 0.0
+        self._slowed = 0
         self._pause = 0.0
 
     # --- from other threads -----------------------------------------------------------------
@@ -105,7 +115,7 @@ class Engine:
             while True:
                 self._intake.look_soon()
                 self._turn(wait=0.01 if self._busy() else 0)
-                if not self._busy() and not self._queue.due():
+                if not (self._busy() or self._upkeep.busy or self._queue.due()):
                     return
                 if time.monotonic() > until:
                     raise TimeoutError(f"Deliveries were still due after {timeout} seconds.")
@@ -113,7 +123,9 @@ class Engine:
             self._senders.close()
 
     def _busy(self) -> bool:
-        return self._senders.busy or bool(self._unrecorded or self._unjudged)
+        return self._senders.busy or bool(
+            self._unrecorded or self._unjudged or self._returned or self._recorder.undecided
+        )
 
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
@@ -129,20 +141,29 @@ class Engine:
             )
             connection.close()
             self._stopping.wait(self._pause)
-        except Exception:
-            self._pause = 1.0
-            logger.exception("The engine stumbled; going on.")
+        except Exception as error:
+            lacking = shortage.of(error)
+            self._pause = min(_WORST_PAUSE, self._pause * 2 or 0.1) if lacking else 1.0
+            if lacking:
+                self._alarm(lacking)
+            else:
+                logger.exception("The engine stumbled; going on.")
             connections[self._using].close()
             self._stopping.wait(self._pause)
 
     def _live(self) -> None:
-        if self._heart.beat(self._senders.in_flight):
+        if self._heart.beat(self._senders.in_flight, self._senders.lacking):
             signals.worker_alive.send_robust(type(self))
         self._turn()
 
     def _turn(self, wait: float | None = None) -> None:
         kicked = self._receive(self._patience() if wait is None else wait)
         now = time.monotonic()
+        if self._slowed != self._senders.slowed:
+            self._slow_down()
+        if self._returned:
+            self._recorder.hand_back(self._returned)
+            self._returned = []
         if self._unrecorded and (
             now >= self._record_at
             or len(self._unrecorded) >= _RECORD_AT
@@ -154,11 +175,14 @@ class Engine:
             self._intake.look_soon()
         self._intake.turn(now)
         self._senders.dispatch(now)
+        self._upkeep.turn(now)
 
     def _patience(self) -> float:
         """Seconds until the engine has something to do of its own accord."""
         now = time.monotonic()
         wait = self._intake.patience(now)
+        if self._upkeep.busy or self._recorder.undecided:
+            wait = min(wait, _BETWEEN_SLICES)
         if self._unrecorded:
             wait = min(wait, max(0.0, self._record_at - now))
         return wait
@@ -182,6 +206,25 @@ class Engine:
         self._recorder.record(self._unrecorded)
         self._unjudged += self._unrecorded
         self._unrecorded = []
+
+    def _slow_down(self) -> None:
+        """This machine is short of something: others may have it, and get what waits here."""
+        self._slowed = self._senders.slowed
+        self._alarm(self._senders.lacking)
+        waiting = self._senders.waiting_for()
+        self._returned += self._senders.take_back(dict.fromkeys(waiting, 0))
+
+    def _alarm(self, lacking: str) -> None:
+        """Now and then: a shortage fails many requests at the same moment."""
+        now = time.monotonic()
+        if now >= self._alarm_at:
+            self._alarm_at = now + _ALARM_EVERY
+            logger.error(
+                "This worker's machine is short (%s). What it could not send is handed back "
+                "untried; it sends at most %d requests at a time until that is over.",
+                lacking,
+                self._senders.allowed,
+            )
 
     def _judge(self) -> None:
         try:
@@ -208,14 +251,13 @@ class Engine:
 
     def _finish(self) -> None:
         """Hand back what was not begun; wait for what was, and record it."""
-        back = self._senders.stop_taking()
+        self._returned += self._senders.stop_taking()
         timeouts = [receiver.timeout for receiver in self._directory]
         until = time.monotonic() + max(timeouts, default=0.0) + _MARGIN
-        while (back or self._busy()) and time.monotonic() < until:
+        while self._busy() and time.monotonic() < until:
             try:
-                for lane in {job.lane for job in back}:
-                    self._queue.hand_back([job for job in back if job.lane == lane], lane=lane)
-                back = []
+                self._recorder.hand_back(self._returned)
+                self._returned = []
                 self._receive(0.05)
                 if self._unrecorded:
                     self._record()

@@ -163,6 +163,33 @@ _SENTENCES: dict[str, dict[str, Promise | str]] = {
             "This system has no free connections left. Whoever runs it should raise its limit of "
             "open files."
         ),
+        "ports": _(
+            "This system has no port left for another connection, so nothing was sent. The "
+            "receiver is not to blame. Try again in a minute; whoever runs this system should "
+            "widen its range of ports."
+        ),
+        "memory": _(
+            "This system ran out of memory, so nothing was sent. The receiver is not to blame. "
+            "Whoever runs this system should give it more."
+        ),
+        "threads": _(
+            "This system can start no more threads, so nothing was sent. The receiver is not to "
+            "blame. Whoever runs this system should raise its limit of processes."
+        ),
+        "lookups": _(
+            "This system was looking up too many other names, so nothing was sent. The receiver is "
+            "not to blame. Try again in a minute; whoever runs this system should check its name "
+            "servers."
+        ),
+        "disk": _(
+            "This system's disk is full, so nothing was sent. The receiver is not to blame. "
+            "Whoever runs this system should make room."
+        ),
+        "certificates": _(
+            "This system cannot read the certificates by which it knows whom to trust, so nothing "
+            "was sent. The receiver is not to blame. Whoever runs this system should check those "
+            "files."
+        ),
     },
 }
 

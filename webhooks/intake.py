@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.db import InterfaceError, OperationalError
 
-from . import disabling
 from .conf import settings
 from .directory import Directory
 from .fanout import fan_out
@@ -31,7 +30,6 @@ _LATE = 1.0  # seconds that the NORMAL lane may be behind before it is relieved,
 _CROWD = 4  # times its cap: what of one receiver may wait there meanwhile
 _SOON = 0.02  # seconds until it looks again where there was something: wake-ups are rarer
 _TROUBLED_EVERY = 0.1  # seconds between looks at the TROUBLED lane
-_MEND_EVERY = 15.0  # seconds between looks for strays among the lanes, and hopeless receivers
 _MARGIN = 2.0  # seconds of a lease kept for recording
 
 
@@ -44,7 +42,7 @@ class Intake:
         self._senders = senders
         self._lease = float(settings.LEASE_SECONDS)
         self._poll = float(settings.POLL_SECONDS)
-        self._next_look = self._next_troubled = self._next_mend = self._next_heed = 0.0
+        self._next_look = self._next_troubled = self._next_heed = 0.0
         self._next_relief = 0.0
         self._stuck_since: float | None = None
         # Receivers of the TROUBLED lane that are well and have more due than was claimed.
@@ -76,8 +74,6 @@ class Intake:
 
     def _look(self, now: float) -> None:
         self._next_look = now + self._poll
-        if now >= self._next_mend:
-            self._mend(now)
         due = self._queue.due()
         if not due:
             return
@@ -91,7 +87,8 @@ class Intake:
         if due.late > _LATE and now >= self._next_relief:
             # Who has much waiting gets a queue of its own, so that the rest need not wait for it.
             self._next_relief = now + _LATE
-            self._queue.trouble(self._queue.crowding(_CROWD * self._senders.per_receiver))
+            crowds = self._queue.crowding(_CROWD * self._senders.per_receiver)
+            self._queue.trouble(crowds, again=True)
         if due.events or due.normal:
             limit = self._senders.wanted
             jobs = self._queue.claim(limit, lease=self._lease)
@@ -189,7 +186,7 @@ class Intake:
 
     def _set_aside(self, jobs: list[Job]) -> None:
         if jobs:
-            self._queue.trouble({job.webhook_id for job in jobs})
+            self._queue.trouble({job.webhook_id for job in jobs}, again=True)
             self._queue.hand_back(jobs, lane=Webhook.Lane.TROUBLED)
 
     def _let_go(self, jobs: list[Job]) -> None:
@@ -232,20 +229,3 @@ class Intake:
         if jobs:
             self._set_aside(jobs)
             self._next_look = now
-
-    def _mend(self, now: float) -> None:
-        self._next_mend = now + _MEND_EVERY
-        self._queue.mend_lanes()
-        self._queue.mend_deleted()
-        self._queue.mend_stopped()
-        self._queue.mend_parked()
-        self._queue.mend_times(lease=self._lease)
-        well = [
-            receiver.id
-            for receiver in self._directory
-            if receiver.lane == Webhook.Lane.TROUBLED and not self._senders.is_slow(receiver.id)
-        ]
-        if well:
-            self._queue.calm(well)
-        self._senders.forget()
-        disabling.review(using=self._queue.using)

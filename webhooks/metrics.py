@@ -75,7 +75,13 @@ class Collector:
         yield from _backlog(now)
         yield from _attempts(now)
         yield from _webhooks(now)
-        yield _gauge("webhooks_workers", "Worker processes alive.", len(heartbeat.alive(now)))
+        workers = heartbeat.alive(now)
+        yield _gauge("webhooks_workers", "Worker processes alive.", len(workers))
+        yield _gauge(
+            "webhooks_workers_short",
+            "Of these: whose machine lacks something, so that they send less at a time.",
+            sum(bool(worker.shortage) for worker in workers),
+        )
         running = ReplayJob.objects.filter(state=ReplayJob.State.RUNNING).count()
         yield _gauge("webhooks_replays_running", "Replays under way.", running)
         if settings.METRICS_PER_WEBHOOK:

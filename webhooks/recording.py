@@ -14,7 +14,7 @@ from . import breaker, delivery, disabling, reasons, signals
 from .directory import Directory
 from .logs import about
 from .models import Delivery, Webhook
-from .queue import Failing, Queue, Result
+from .queue import Failing, Job, Queue, Result
 
 logger = logging.getLogger("webhooks.engine")
 
@@ -47,7 +47,7 @@ class Recorder:
 
     @property
     def undecided(self) -> bool:
-        """Whether there are conclusions left to act upon, since the database was away."""
+        """Whether there are conclusions left to act upon."""
         return bool(self._pauses or self._gone)
 
     def forget(self) -> None:
@@ -57,8 +57,13 @@ class Recorder:
     def record(self, results: Sequence[Result]) -> None:
         """Write the results down, tell observers, and treat each receiver as it deserves.
 
+        What could not be sent for want of something of this machine's own is handed back instead:
+        it counts as no attempt, and for no receiver.
+
         :raises OperationalError, InterfaceError: the database is away; give the same results again.
         """
+        self.hand_back([result.job for result in results if result.shortage])
+        results = [result for result in results if not result.shortage]
         self._queue.trouble(
             {
                 result.job.webhook_id
@@ -76,12 +81,17 @@ class Recorder:
         signals.tell_outcomes(results, accepted)
         _log(results, accepted)
 
+    def hand_back(self, jobs: Collection[Job]) -> None:
+        """Into the lanes that they were claimed from, due at once, for whoever has room."""
+        for lane in {job.lane for job in jobs}:
+            self._queue.hand_back([job for job in jobs if job.lane == lane], lane=lane)
+
     def judge(self, results: Collection[Result]) -> None:
         """Draw from recorded results how each receiver is to be treated; `act()` does it.
 
         :raises OperationalError, InterfaceError: nothing was counted; give the same results again.
         """
-        pulses = delivery.pulses(results)
+        pulses = delivery.pulses([result for result in results if not result.shortage])
         failing = {each.webhook_id: each for each in self._queue.note(list(pulses.values()))}
         for webhook_id, pulse in pulses.items():
             # One that takes some requests and says of others that it is too much is failing not.
@@ -97,7 +107,7 @@ class Recorder:
         self._gone |= {result.job.webhook_id for result in results if result.gone}
 
     def act(self) -> None:
-        """Treat receivers as was found right.
+        """Treat receivers as was found right; while some are `undecided`, call it again.
 
         :raises OperationalError, InterfaceError: the rest is done by the next call.
         """
@@ -106,7 +116,7 @@ class Recorder:
             self._queue.hold(self._pauses)
             self._hold_back(self._pauses)
             self._pauses = {}
-        while self._gone:
+        if self._gone:  # one a turn: what waits for it is parked, and its owner is written to
             webhook_id = next(iter(self._gone))
             disabling.disable(webhook_id, reasons.known("gone"), using=self._queue.using)
             self._gone.remove(webhook_id)
@@ -129,6 +139,7 @@ class Recorder:
             for version in (result, stripped, replace(result, attempt=None)):
                 try:
                     accepted |= self._queue.record([version])
+                    result.status = version.status
                     break
                 except (OperationalError, InterfaceError):
                     raise

@@ -18,11 +18,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from . import delivery
+from . import delivery, shortage
 from .directory import Directory, Receiver
 from .models import Webhook
 from .queue import Job, Result
 from .slots import Slots
+from .throttle import Throttle
 from .transport import Transport
 
 _ASIDE = 8  # jobs held for receivers that have a queue of their own, per slot
@@ -79,7 +80,8 @@ class Senders:
         self._transport = transport
         self._tell = tell
         self._tell_at = tell_at
-        self._lock = threading.Lock()  # guards the slots, the results and the count of idlers
+        self._lock = threading.Lock()  # guards all that follows
+        self._throttle = Throttle(slots.total)
         self._aside: set[UUID] = set()
         self._results: list[Result] = []
         self._idle = 0
@@ -109,6 +111,8 @@ class Senders:
     @property
     def wanted(self) -> int:
         """How many more jobs of receivers that are well it is worth to claim."""
+        if self._throttle.is_pausing(time.monotonic()):
+            return 0
         ready = self._slots.ready
         return 2 * self._slots.total - ready if ready < self._slots.total else 0
 
@@ -118,9 +122,25 @@ class Senders:
         return max(0, _ASIDE * self._slots.total - (self._slots.waiting - self._slots.ready))
 
     @property
+    def lacking(self) -> str:
+        """What this machine is short of, so that it sends less at a time; see shortage.py."""
+        return self._throttle.lacking
+
+    @property
+    def slowed(self) -> int:
+        """How often it had to send less at a time."""
+        return self._throttle.slowed
+
+    @property
+    def allowed(self) -> int:
+        """How many requests may be in flight as things are."""
+        return self._throttle.allowed
+
+    @property
     def stuck(self) -> bool:
         """Whether slots are free, yet enough waits that may not use them."""
-        return self.wanted == 0 and self._slots.in_flight < self._slots.total
+        pausing = self._throttle.is_pausing(time.monotonic())
+        return not pausing and self.wanted == 0 and self._slots.in_flight < self._slots.total
 
     def crowd(self) -> dict[UUID, int]:
         """Where that is so: how many jobs each may keep, so that others' are claimed again."""
@@ -151,6 +171,8 @@ class Senders:
         """Find out anew which receivers are suspects, or have a queue of their own."""
         self._aside = {each.id for each in self._directory if each.lane != Webhook.Lane.NORMAL}
         with self._lock:
+            self._throttle.look(now)
+            self._slots.resize(self._throttle.allowed)
             self._slots.look(now, self._aside)
 
     def forget(self) -> None:
@@ -187,11 +209,23 @@ class Senders:
     def dispatch(self, now: float) -> None:
         """See to it that what may be sent is sent; senders take what follows by themselves."""
         with self._lock:
+            if self._slots.has_turns and not self._has_a_thread(now):
+                return
             sending, stand_by = self._begin(now)
             if sending is not None:
                 self._give(sending)
             if stand_by:
                 self._give(_STAND_BY)
+
+    def _has_a_thread(self, now: float) -> bool:
+        """Before anything is begun that nobody might do."""
+        if self._threads or self._throttle.is_pausing(now):
+            return bool(self._threads)
+        if self._started_another():
+            self._idle += 1
+            return True
+        self._run_short(shortage.note("threads: not one can be started"), now)
+        return False
 
     def stop_taking(self) -> list[Job]:
         """Begin nothing more. :returns: the jobs that were not begun."""
@@ -221,13 +255,20 @@ class Senders:
             held.job, sending.receiver, self._transport, snapshot=held.snapshot
         )
         with self._lock:
-            self._slots.done(held.job.webhook_id, sending.ticket, slow=delivery.is_slow(result))
+            now = time.monotonic()
+            if result.shortage:
+                self._run_short(result.shortage, now)
+            elif result.attempt is not None:
+                self._throttle.go_well()
+            slow = None if result.shortage else delivery.is_slow(result)
+            self._slots.done(held.job.webhook_id, sending.ticket, slow=slow)
             if self._newest == sending.ticket:
                 self._newest = None
             self._results.append(result)
-            following = self._follow(time.monotonic())
+            following = self._follow(now)
             worth_telling = (
-                len(self._results) in {1, self._tell_at}
+                result.shortage
+                or len(self._results) in {1, self._tell_at}
                 or self._slots.in_flight == 0
                 or self._slots.ready == self._slots.total - 1
             )
@@ -274,15 +315,13 @@ class Senders:
         try:
             thread.start()
         except RuntimeError:  # the system has no more of them
-            if not self._threads:
-                raise
             return False
         self._threads.append(thread)
         return True
 
     def _begin(self, now: float) -> tuple[_Sending | None, bool]:
         """The next job, if one may be sent now; and whether a thread is to stand by for more."""
-        if self._closing:
+        if self._closing or self._throttle.is_pausing(now):
             return None, False
         must_wait = self._must_wait(now)
         sending = None if must_wait else self._take(now)
@@ -293,6 +332,10 @@ class Senders:
         stand_by = more and not self._standing_by
         self._standing_by |= stand_by
         return sending, stand_by
+
+    def _run_short(self, what: str, now: float) -> None:
+        self._throttle.run_short(what, now, under_way=self._slots.in_flight)
+        self._slots.resize(self._throttle.allowed)
 
     def _must_wait(self, now: float) -> bool:
         return self._newest is not None and now < self._next_at

@@ -39,11 +39,9 @@ class Slots(Generic[KeyT, JobT]):
     def __init__(
         self, total: int, *, per_receiver: int, suspect_share: float, suspect_after: float
     ) -> None:
-        self.total = total
         self.per_receiver = per_receiver
-        self.suspect_slots = max(1, int(total * suspect_share))
-        # Of suspects and of those not tried yet, together.
-        self.doubtful_slots = max(self.suspect_slots, total - self.suspect_slots)
+        self.suspect_share = suspect_share
+        self.resize(total)
         self.suspect_after = suspect_after
         self.in_flight = 0
         self.waiting = 0
@@ -58,6 +56,13 @@ class Slots(Generic[KeyT, JobT]):
         self._receivers: dict[KeyT, _Receiver[JobT]] = {}
         self._turns: deque[KeyT] = deque()
         self._tickets = 0
+
+    def resize(self, total: int) -> None:
+        """Have so many slots from now on; what is in flight beyond them ends as it would."""
+        self.total = total
+        self.suspect_slots = max(1, int(total * self.suspect_share))
+        # Of suspects and of those not tried yet, together.
+        self.doubtful_slots = max(self.suspect_slots, total - self.suspect_slots)
 
     def put(self, key: KeyT, job: JobT) -> None:
         """A job for that receiver waits for its turn."""

@@ -10,9 +10,14 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import translation
 
-from webhooks import catalog, events, tracking
+from webhooks import catalog, events, shortage, tracking
 
 Login = Callable[..., Client]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_lacks() -> None:
+    shortage.forget()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 from django.utils import timezone
 
-from tests.services.base import PATIENCE
+from tests.services.base import PATIENCE, wait_until
 from webhooks.formats.base import Message
 from webhooks.latency import COLUMNS, bucket
 from webhooks.models import Attempt, Delivery, Event, SigningKey, Tally, Webhook
@@ -157,6 +157,60 @@ def a_tally(
         duration_ms=sum(took),
         **successes,
     )
+
+
+def analyze() -> None:
+    """What the tables hold now is what statements are planned by."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+class Read:
+    count = 0
+    """Rows of deliveries, on PostgreSQL; a hundred steps each of SQLite's machine."""
+
+
+@contextmanager
+def rows_read() -> Iterator[Read]:
+    """How much the statements within read, whatever the machine is doing beside."""
+    read = Read()
+    if connection.vendor == "sqlite":
+
+        def step() -> int:
+            read.count += 1
+            return 0
+
+        connection.ensure_connection()
+        connection.connection.set_progress_handler(step, 100)
+        try:
+            yield read
+        finally:
+            connection.connection.set_progress_handler(None, 0)
+    else:
+        before = _rows_of_deliveries_read()
+        yield read
+        read.count = _rows_of_deliveries_read() - before
+
+
+def _rows_of_deliveries_read() -> int:
+    """In the transaction that is open."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables "
+            "WHERE relname = 'webhooks_delivery'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def wait_for_a_blocked_statement() -> None:
+    """Of another connection, on PostgreSQL."""
+    with connection.cursor() as cursor:
+
+        def is_blocked() -> bool:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+        wait_until(is_blocked, what="a statement to wait for another's locks")
 
 
 def ago(**amount: float) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import socket
 import threading
 import time
@@ -13,18 +14,19 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection, connections
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from tests.services.base import PATIENCE, wait_until
 from tests.webhooks.makers import SECRET, a_delivery, a_webhook, an_event
 from webhooks import delivery as delivery_module
-from webhooks import direct, events, intake, operations, senders
+from webhooks import direct, events, failures, intake, operations, senders
 from webhooks.engine import Engine
 from webhooks.fanout import fan_out
-from webhooks.models import Attempt, Delivery, Event, Tally, Webhook
+from webhooks.models import Attempt, Delivery, Event, Tally, Webhook, Worker
 from webhooks.queue import queue_on
 from webhooks.senders import Held
 from webhooks.testing import Answer, Receiver
+from webhooks.transport import Shortage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -285,6 +287,140 @@ def test_where_there_are_no_more_threads_those_there_are_do_the_work(receivers, 
         go_on.set()
     wait_settled(10)
     assert len(started) == 2
+
+
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, where: Any, name: str, error: Exception
+) -> Callable[[], None]:
+    """Have the system refuse something to those that send. :returns: what ends it."""
+    real, over = getattr(where, name), threading.Event()
+
+    def call(*args: Any, **values: Any) -> Any:
+        if threading.current_thread().name == "webhooks-sender" and not over.is_set():
+            raise error
+        return real(*args, **values)
+
+    monkeypatch.setattr(where, name, call)
+    return over.set
+
+
+SHORTAGES = pytest.mark.parametrize(
+    ("where", "name", "error", "code"),
+    [
+        (socket.socket, "setsockopt", OSError(errno.EMFILE, "Too many open files"), "sockets"),
+        (socket.socket, "setsockopt", OSError(errno.ENFILE, "Too many, all in all"), "sockets"),
+        (socket.socket, "connect", OSError(errno.EADDRNOTAVAIL, "No port"), "ports"),
+        (socket.socket, "connect", OSError(errno.ENOBUFS, "No buffer space"), "memory"),
+        (socket.socket, "send", OSError(errno.ENOMEM, "No memory"), "memory"),
+        (delivery_module, "build_request", MemoryError(), "memory"),
+        (delivery_module, "build_request", OSError(errno.ENOSPC, "No space left"), "disk"),
+        (threading.Thread, "start", RuntimeError("can't start new thread"), "threads"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, str | Exception) else "",
+)
+
+
+@SHORTAGES
+def test_what_this_machine_lacks_costs_no_attempt_and_is_no_receivers_fault(
+    receivers, run, monkeypatch, caplog, where, name, error, code
+):
+    receiver = receivers()
+    webhook = a_receiver_of("a", receiver)
+    if name == "connect":
+        monkeypatch.setattr(socket, "socket", type("Socket", (socket.socket,), {}))
+        where = socket.socket
+        real = socket.socket.connect
+
+        def connect(self: socket.socket, address: Any) -> Any:
+            # Datagrams have ports of their own.
+            refused = self.type == socket.SOCK_STREAM and not over.is_set()
+            if threading.current_thread().name == "webhooks-sender" and refused:
+                raise error
+            return real(self, address)
+
+        over = threading.Event()
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        end = over.set
+    else:
+        end = refuse(monkeypatch, where, name, error)
+    owed(webhook, 10)
+    engine = run()
+    wait_until(lambda: engine._senders.slowed > 2, what="the engine to slow down")
+    assert engine._senders.lacking.startswith(f"{code}: ")
+    assert engine._senders.allowed == 1
+    assert not Attempt.objects.exists()
+    assert not Delivery.objects.exclude(status=PENDING).exists()
+    wait_until(Worker.objects.exclude(shortage=None).exists, what="the shortage to be told")
+    end()
+    wait_settled(10)
+    assert receiver.count == 10
+    assert set(Delivery.objects.values_list("attempt_count", "last_error")) == {(1, "")}
+    wait_until(lambda: Tally.objects.filter(attempts=10).exists(), what="them to be counted")
+    webhook.refresh_from_db()
+    assert (webhook.failing_since, webhook.failure_count, webhook.lane) == (None, 0, 0)
+    assert Tally.objects.get().failures == 0
+    alarms = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert ["is short" in each.getMessage() for each in alarms] == [True]  # once, however often
+
+
+def test_where_no_thread_can_be_started_all_is_handed_back_and_no_slot_lost(
+    receivers, run, monkeypatch
+):
+    start, over = threading.Thread.start, threading.Event()
+
+    def refuse_senders(self: threading.Thread) -> None:
+        if self.name == "webhooks-sender" and not over.is_set():
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse_senders)
+    receiver = receivers()
+    owed(a_receiver_of("a", receiver), 20)
+    engine = run()
+    wait_until(lambda: engine._senders.slowed > 2, what="the engine to slow down")
+    assert engine._senders.lacking.startswith("threads: ")
+    assert (engine._senders.in_flight, receiver.count) == (0, 0)
+    over.set()
+    wait_settled(20)
+    assert engine._senders.in_flight == 0
+
+
+def test_a_shortage_of_one_worker_leaves_the_work_to_another(receivers, run, monkeypatch):
+    """What it holds is handed back at once, not after a lease."""
+    receiver = receivers()
+    owed(a_receiver_of("a", receiver), 50)
+    short, well = Engine(), Engine()
+
+    def post(*args: Any, **values: Any) -> Any:
+        raise Shortage("sockets: Too many open files")
+
+    monkeypatch.setattr(short._senders._transport, "post", post)
+    run(short)
+    wait_until(lambda: short._senders.slowed > 0, what="the engine to slow down")
+    run(well)
+    wait_settled(50)
+    assert receiver.count == 50
+
+
+@SHORTAGES
+def test_a_test_says_that_this_machine_is_short_and_blames_nobody(
+    receivers, monkeypatch, where, name, error, code
+):
+    if name in {"connect", "start"}:
+        pytest.skip("the same error, met elsewhere")
+    monkeypatch.setattr(threading.current_thread(), "name", "webhooks-sender")
+    webhook = a_receiver_of("a", receivers())
+    end = refuse(monkeypatch, where, name, error)
+    attempt = operations.send_test(webhook)
+    end()
+    assert (attempt.error, attempt.status_code) == ("internal", None)
+    assert attempt.error_detail.startswith(f"{code}: ")
+    with translation.override("en"):
+        told = failures.sentence(attempt.error, detail=attempt.error_detail)
+    assert "This system" in told
+    webhook.refresh_from_db()
+    assert webhook.failing_since is None
+    assert not Tally.objects.exists()
 
 
 def test_a_request_that_takes_a_moment_holds_up_no_other(receivers, run):
@@ -931,6 +1067,8 @@ def test_idling_costs_one_reading_statement_a_poll(receivers):
     a_receiver_of("a", receivers())
     engine = Engine()
     engine._turn(wait=0)
+    while engine._upkeep.busy:  # it begins with a round of what it looks after beside
+        engine._turn(wait=0)
     engine._intake.look_soon()
     with CaptureQueriesContext(connections["default"]) as asked:
         engine._turn(wait=0)

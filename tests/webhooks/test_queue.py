@@ -8,23 +8,31 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.services.base import PATIENCE
-from tests.webhooks.makers import a_delivery, a_webhook, an_event
+from tests.webhooks.makers import (
+    a_delivery,
+    a_webhook,
+    an_event,
+    analyze,
+    rows_read,
+    wait_for_a_blocked_statement,
+)
 from webhooks import breaker, operations
 from webhooks.models import Attempt, Delivery, Event, Webhook
 from webhooks.queue import Job, Pulse, Result, mending, queue_on
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-PENDING, DELIVERED, FAILED = (
+PENDING, DELIVERED, FAILED, CANCELLED = (
     Delivery.Status.PENDING,
     Delivery.Status.DELIVERED,
     Delivery.Status.FAILED,
+    Delivery.Status.CANCELLED,
 )
 NORMAL, TROUBLED, PARKED = Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED, Webhook.Lane.PARKED
 LEASE = 60.0
@@ -394,16 +402,141 @@ def test_a_webhook_paused_in_flight_keeps_its_retries_parked(queue, webhook):
     assert len(queue.claim(10, lease=LEASE)) == 1
 
 
-def test_a_webhook_deleted_in_flight_has_its_delivery_cancelled_and_the_attempt_kept(
-    queue, webhook
+def delete(delivery: Delivery) -> None:
+    operations.delete_webhook(delivery.webhook)
+
+
+def forget(delivery: Delivery) -> None:
+    operations.forget(delivery.event.subject)
+
+
+def expire(delivery: Delivery) -> None:
+    """Its webhook is paused, and what it would tell is older than payloads are kept."""
+    operations.pause(delivery.webhook)
+    Event.objects.update(occurred_at=timezone.now() - 24 * 1000 * HOUR)
+    assert operations.cancel_expired() == 1
+
+
+def mend_after_an_interrupted_deletion(delivery: Delivery) -> None:
+    Webhook.objects.update(deleted_at=timezone.now())
+    queue_on().mend_deleted()
+
+
+ENDED = pytest.mark.parametrize("end", [delete, forget, expire, mend_after_an_interrupted_deletion])
+
+
+@ENDED
+def test_what_was_cancelled_in_flight_is_delivered_if_its_receiver_took_it(queue, webhook, end):
+    [delivery] = owed(webhook)
+    [job] = queue.claim(10, lease=LEASE)
+    end(delivery)
+    before = timezone.now()
+    result = tried(job)
+    assert queue.record([result]) == {delivery.pk}
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.next_attempt_at) == (DELIVERED, None)
+    assert (delivery.attempt_count, delivery.last_status_code, delivery.last_error) == (1, 200, "")
+    assert before - dt.timedelta(seconds=1) < delivery.finished_at
+    assert result.status == DELIVERED
+    assert not Attempt.objects.get().superseded
+    assert not queue.due()
+
+
+@ENDED
+@pytest.mark.parametrize("status", [PENDING, FAILED])
+def test_what_was_cancelled_in_flight_stays_so_and_says_what_came_of_its_request(
+    queue, webhook, end, status
 ):
     [delivery] = owed(webhook)
     [job] = queue.claim(10, lease=LEASE)
-    operations.delete_webhook(webhook)
-    assert queue.record([tried(job)]) == set()
+    end(delivery)
+    ended_at = Delivery.objects.get().finished_at
+    result = tried(job, status, delay=60.0, status_code=503)
+    assert queue.record([result]) == {delivery.pk}
     delivery.refresh_from_db()
-    assert delivery.status == Delivery.Status.CANCELLED
-    assert Attempt.objects.get().superseded
+    assert (delivery.status, delivery.next_attempt_at) == (CANCELLED, None)
+    assert (delivery.last_status_code, delivery.last_error) == (503, "status")
+    assert (delivery.attempt_count, delivery.finished_at) == (1, ended_at)
+    assert result.status == CANCELLED  # neither observers nor the log tell of a retry or a failure
+    assert not Attempt.objects.get().superseded
+
+
+@ENDED
+def test_what_was_cancelled_in_flight_is_recorded_once_and_for_the_newest_claim(
+    queue, webhook, end
+):
+    [delivery] = owed(webhook)
+    [stale] = queue.claim(10, lease=LEASE)
+    wait_over(delivery)
+    [newest] = queue.claim(10, lease=LEASE)
+    end(delivery)
+    assert queue.record([tried(stale)]) == set()
+    assert queue.record([Result(newest, CANCELLED)]) == set()  # not even tried
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.last_status_code) == (CANCELLED, None)
+    late = tried(newest, PENDING, delay=0.0)
+    assert queue.record([late]) == {delivery.pk}
+    assert queue.record([late]) == set()
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempt_count) == (CANCELLED, 1)
+    assert sorted(Attempt.objects.values_list("superseded", flat=True)) == [False, True]
+
+
+@pytest.mark.parametrize("stop", [operations.pause, lambda each: operations.disable(each, "why")])
+def test_what_its_receiver_took_is_delivered_though_the_webhook_was_stopped(queue, webhook, stop):
+    [delivery] = owed(webhook)
+    [job] = queue.claim(10, lease=LEASE)
+    stop(webhook)
+    assert queue.record([tried(job)]) == {delivery.pk}
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.last_status_code) == (DELIVERED, 200)
+
+
+def test_a_test_that_was_given_up_while_under_way_is_delivered_by_its_answer(queue, webhook):
+    delivery = a_test_of(webhook)
+    job = queue.claim_one(delivery.pk, lease=0)
+    queue.mend_parked()
+    delivery.refresh_from_db()
+    assert delivery.status == FAILED
+    assert queue.record([tried(job)]) == {delivery.pk}
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.last_status_code) == (DELIVERED, 200)
+
+
+def test_what_was_pruned_in_flight_brings_nothing_of_its_payload_back(queue, webhook):
+    [delivery] = owed(webhook)
+    [job] = queue.claim(10, lease=LEASE)
+    expire(delivery)
+    assert operations.prune(kinds=["payload"]).payloads == 1
+    queue.record([tried(job, FAILED, request_body="nome=João", error_detail="code: João")])
+    attempt = Attempt.objects.get()
+    assert (attempt.request_body, attempt.error_detail) == (None, "")
+    assert attempt.response_body  # kept as long as any answer
+
+
+@pytest.mark.postgres_only
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_waits_for_the_cancelling_to_commit_is_recorded(queue, webhook):
+    """The statement that records it began before, and sees the delivery as it was then."""
+    [delivery] = owed(webhook)
+    [job] = queue.claim(10, lease=LEASE)
+    accepted: list[set[int]] = []
+
+    def record() -> None:
+        try:
+            accepted.append(queue_on().record([tried(job)]))
+        finally:
+            connections.close_all()
+
+    recording = threading.Thread(target=record)
+    with transaction.atomic():
+        Delivery.objects.filter(pk=delivery.pk).update(**Delivery.settled(CANCELLED))
+        recording.start()
+        wait_for_a_blocked_statement()
+    recording.join(PATIENCE)
+    assert accepted == [{delivery.pk}]
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.last_status_code) == (DELIVERED, 200)
 
 
 def test_a_replay_goes_on_counting_attempts_and_begins_the_schedule_anew(queue, webhook):
@@ -485,7 +618,7 @@ def test_trouble_leaves_a_paused_webhook_parked(queue, webhook):
 
 def test_trouble_moves_no_more_at_once_than_it_is_told(queue, webhook):
     owed(webhook, 10)
-    queue.trouble([webhook.pk], limit=4)
+    queue.trouble([webhook.pk], within=4)
     assert Delivery.objects.filter(lane=TROUBLED).count() == 4
 
 
@@ -495,8 +628,54 @@ def test_no_plan_makes_trouble_move_more_than_it_is_told(queue, webhook):
         for way in ("hashjoin", "mergejoin", "hashagg", "sort", "material", "indexscan"):
             cursor.execute(f"SET LOCAL enable_{way} = off")
     owed(webhook, 10)
-    queue.trouble([webhook.pk], limit=4)
+    queue.trouble([webhook.pk], within=4)
     assert Delivery.objects.filter(lane=TROUBLED).count() == 4
+
+
+def test_trouble_moves_what_came_later_only_when_asked_again(queue, webhook):
+    queue.trouble([webhook.pk])
+    owed(webhook, 3)  # by a worker that had not heard of it
+    queue.trouble([webhook.pk])
+    assert Delivery.objects.filter(lane=TROUBLED).count() == 0
+    queue.trouble([webhook.pk], again=True)
+    assert Delivery.objects.filter(lane=TROUBLED).count() == 3
+
+
+def a_history(webhook: Webhook, count: int, lane: int = TROUBLED) -> None:
+    """Many deliveries of one receiver: two thirds wait, the rest is delivered."""
+    now = timezone.now()
+    events = Event.objects.bulk_create(
+        Event(type="cliente.criado", occurred_at=now, body="{}", fanned_out=True)
+        for _ in range(count)
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            event=event,
+            webhook=webhook,
+            lane=lane,
+            status=PENDING if number % 3 else DELIVERED,
+            next_attempt_at=now if number % 3 else None,
+            created_at=now,
+        )
+        for number, event in enumerate(events)
+    )
+
+
+@pytest.mark.parametrize("lane", [NORMAL, TROUBLED])
+@pytest.mark.parametrize("again", [False, True])
+def test_trouble_reads_no_history_of_a_receiver(queue, webhook, lane, again):
+    costs = []
+    other = a_webhook(name="other")
+    for count in (300, 3_000):
+        a_history(webhook, count)
+        a_history(other, count, NORMAL)
+        owed(webhook, 3)
+        Webhook.objects.filter(pk=webhook.pk).update(lane=lane)
+        analyze()
+        with rows_read() as read:
+            queue.trouble([webhook.pk], again=again, within=100)
+        costs.append(read.count)
+    assert costs[1] < 2 * costs[0] + 50
 
 
 def test_each_troubled_receiver_gets_its_share_however_much_waits_for_another(queue):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,6 +138,47 @@ def test_lookups_that_nobody_waits_for_any_more_are_not_made(server: NameServer)
     server.let_go.set()
     assert resolver.resolve("name.test", PATIENCE) == ADDRESS
     assert server.asked == ["hang.test", "name.test"]
+
+
+def shortage_of(resolver: Resolver, host: str) -> str:
+    with pytest.raises(ResolutionFailed) as caught:
+        resolver.resolve(host, 0.05)
+    return caught.value.shortage.partition(":")[0]
+
+
+def test_names_that_wait_in_vain_for_a_thread_are_not_to_blame(server: NameServer) -> None:
+    resolver = Resolver(server, threads=1)
+    assert shortage_of(resolver, "hang.test") == ""  # it was asked about
+    assert shortage_of(resolver, "name.test") == "lookups"
+    server.let_go.set()
+    assert resolver.resolve("name.test", PATIENCE) == ADDRESS
+
+
+def test_where_no_thread_can_be_started_the_name_is_not_to_blame(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(server)
+    with monkeypatch.context() as refused:
+        refused.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            assert shortage_of(resolver, "name.test") == "threads"
+    assert resolver.resolve("name.test", PATIENCE) == ADDRESS
+
+
+def test_a_lookup_without_a_file_to_open_says_nothing_of_the_name() -> None:
+    """glibc then says that the name is not known."""
+    code = (
+        "import os, resource\n"
+        "from webhooks.transport.resolver import Resolver, ResolutionFailed\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "try: Resolver().resolve('name.invalid', 30)\n"
+        "except ResolutionFailed as error: print(error.shortage)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("sockets: "), done.stderr
 
 
 def test_memory_of_names_is_bounded(server: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import resource
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +20,7 @@ from tests.crm import make_cliente
 from tests.services.base import PATIENCE, descendants, wait_until
 from tests.webhooks.makers import SECRET, a_webhook
 from webhooks import worker
-from webhooks.models import Attempt, Delivery, Event
+from webhooks.models import Attempt, Delivery, Event, Tally, Webhook, Worker
 from webhooks.testing import Answer, Receiver
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -141,6 +145,52 @@ def test_a_pools_process_that_dies_is_replaced_by_one_that_delivers(receiver, st
     make_cliente()
     receiver.wait_for(2)
     delivered(2)
+
+
+def limit_files(pid: int, more: int) -> tuple[int, int]:
+    """Let a process open so many files more than it has open. :returns: its limits before."""
+    few = len(os.listdir(f"/proc/{pid}/fd")) + more
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, before[1])) and before
+
+
+@pytest.mark.parametrize("more", [0, 5])
+def test_a_worker_that_runs_out_of_files_spends_no_attempt_on_it(start_worker, start, more):
+    """With some, it goes on with less at a time; with none, it waits for them."""
+    with contextlib.ExitStack() as stack:
+        receivers = [stack.enter_context(Receiver(answer=slowly)) for _ in range(8)]
+        process = start_worker(*ALONE)
+        wait_until(Worker.objects.exists, what="the worker's sign of life")
+        [child] = descendants(process.pid)
+        before = limit_files(child, more)
+        for number, receiver in enumerate(receivers):
+            a_webhook(name=str(number), url=receiver.url, events=["cliente.criado"])
+        for number in range(25):
+            make_cliente(nome=f"Cliente {number}")
+        short = Worker.objects.exclude(shortage=None)
+        wait_until(short.exists, what="the shortage to be told", state=lambda: process.output)
+        assert short.get().shortage.startswith("sockets: ")
+        process.wait_for(r"machine is short \(sockets: ")
+        assert not Attempt.objects.exclude(error="").exists()
+        if more == 0:
+            resource.prlimit(child, resource.RLIMIT_NOFILE, before)
+        delivered(200)
+        assert sum(receiver.count for receiver in receivers) == 200
+    # None counts as an attempt, or as any receiver's failure.
+    assert set(Attempt.objects.values_list("number", "error", "superseded")) == {(1, "", False)}
+    assert set(Delivery.objects.values_list("attempt_count", "last_error")) == {(1, "")}
+    assert set(Webhook.objects.values_list("failing_since", "failure_count")) == {(None, 0)}
+    assert not Tally.objects.filter(failures__gt=0).exists()
+    status = start("manage.py", "webhooks_status", "--json")
+    assert status.wait() == 0
+    if more:
+        report = json.loads(status.output[status.output.index("{") :])
+        assert report["workers"][0]["shortage"].startswith("sockets: ")
+
+
+def slowly(request: Any) -> Answer:
+    time.sleep(0.05)  # so that many are under way
+    return Answer()
 
 
 def test_a_wake_up_is_what_makes_it_soon(receiver, start_worker, redis, use_broker):

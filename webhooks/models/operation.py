@@ -21,6 +21,8 @@ class Worker(models.Model):
     seen_at = models.DateTimeField(_("last sign of life"), default=timezone.now)
     # Requests that it was sending just then.
     in_flight = models.PositiveIntegerField(_("in flight"), default=0)
+    # What its machine lacks just then, so that it sends less at a time; see shortage.py.
+    shortage = models.CharField(_("shortage"), max_length=200, null=True)
 
     class Meta:
         verbose_name = _("worker")

@@ -234,8 +234,12 @@ def touch(webhook_id: uuid.UUID) -> None:
 class Tally(models.Model):
     """A webhook's attempts within one hour, counted as they are recorded."""
 
-    webhook = models.ForeignKey(
-        Webhook, on_delete=models.CASCADE, related_name="tallies", verbose_name=_("webhook")
+    webhook = models.ForeignKey(  # the constraint below has an index that begins with it
+        Webhook,
+        on_delete=models.CASCADE,
+        related_name="tallies",
+        verbose_name=_("webhook"),
+        db_index=False,
     )
     hour = models.DateTimeField(_("hour"))
     attempts = models.PositiveIntegerField(_("attempts"), default=0)

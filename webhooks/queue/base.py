@@ -31,6 +31,9 @@ from .. import latency
 from ..models import Attempt, Delivery, Event, Webhook
 from .mending import NORMAL, TROUBLED, Mending
 
+WITHIN = 5000
+"""Of a lane's first deliveries, how many are looked at: however many wait, no look takes long."""
+
 
 @dataclass(slots=True)
 class Job:
@@ -68,6 +71,8 @@ class Result:
     """Seconds for which the receiver asked to be left alone, bounded."""
     gone: bool = False
     """Whether the receiver said that it is gone for good."""
+    shortage: str = ""
+    """What this machine lacked to send it (shortage.py): the job is handed back, not recorded."""
 
 
 @dataclass(slots=True)
@@ -160,6 +165,10 @@ class Queue(Mending):
     def record(self, results: Sequence[Result]) -> set[int]:
         """Write the outcomes and their attempts, in one transaction.
 
+        What was cancelled, or given up, while its request was under way gets the answer recorded
+        all the same: a success makes it delivered, a failure leaves it as it is and says what came
+        of the request. The result's `status` is then what the delivery has.
+
         :returns: the ids of the deliveries whose result counted; the others' leases had ended, and
             their attempts are kept as superseded.
         """
@@ -169,10 +178,19 @@ class Queue(Mending):
         """Give claimed deliveries up untried, due at once, in that lane."""
 
     @abc.abstractmethod
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
-        """Move receivers, and up to `limit` deliveries each of what waits, to the TROUBLED lane."""
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
+        """Move receivers of the NORMAL lane to the TROUBLED lane, and what waits for them.
 
-    def crowding(self, more_than: int, *, within: int = 5000) -> list[UUID]:
+        Nothing is read of those that are there already.
+
+        :param again: of those too, since something of theirs waits in the NORMAL lane.
+        :param within: how many of the first due of the NORMAL lane are looked at. What waits behind
+            them follows when it has come so far.
+        """
+
+    def crowding(self, more_than: int, *, within: int = WITHIN) -> list[UUID]:
         """Receivers that have more than so many among the first due of the NORMAL lane.
 
         :param within: how many of the first are looked at.
@@ -206,14 +224,19 @@ class Queue(Mending):
         ).update(lane=NORMAL, version=F("version") + 1)
 
     def respect_erasures(self, delivery_ids: Iterable[int]) -> None:
-        """Empty the attempts of deliveries whose event was erased (operations.forget).
+        """Empty the attempts of deliveries whose event was erased (operations.forget) or pruned.
 
         For attempts that a worker recorded although it had lost the delivery meanwhile. Call it
         once they can be seen: of it and the erasure, whoever comes second finds them.
         """
-        Attempt.objects.using(self.using).filter(
-            delivery__in=list(delivery_ids), delivery__event__erased_at__isnull=False
-        ).update(**Attempt.EMPTY)
+        attempts = Attempt.objects.using(self.using).filter(
+            delivery__in=list(delivery_ids), delivery__event__body=""
+        )
+        attempts.filter(delivery__event__erased_at__isnull=False).update(**Attempt.EMPTY)
+        # Answers have a retention of their own.
+        attempts.filter(Q(request_body__isnull=False) | ~Q(error_detail="")).update(
+            request_body=None, error_detail=""
+        )
 
     def snapshots(self, event_ids: Iterable[UUID]) -> dict[UUID, str]:
         """The events' snapshots, for the formats that tell from them."""

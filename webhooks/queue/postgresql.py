@@ -14,7 +14,7 @@ from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from .. import breaker, latency
-from .base import EVENT_COLUMNS, JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
+from .base import EVENT_COLUMNS, JOB_COLUMNS, WITHIN, Due, Failing, Job, Pulse, Queue, Result
 
 logger = logging.getLogger("webhooks.queue")
 
@@ -116,19 +116,22 @@ class PostgreSQLQueue(Queue):
         with self.connection.cursor() as cursor:
             # One JSON document: arrays would be quoted element by element, in Python.
             cursor.execute(_RECORD, [json.dumps([_row(result) for result in results])])
-            accepted = {row[0] for row in cursor.fetchall()}
-        if lost := [
-            result.job.delivery_id
-            for result in results
-            if result.attempt and result.job.delivery_id not in accepted
-        ]:
+            accepted = {(id, fence): (status, at) for id, fence, status, at in cursor.fetchall()}
+        late = []
+        for result in results:
+            job = result.job
+            status, at = accepted.get((job.delivery_id, job.fence), (None, None))
+            result.status = status or result.status
+            if result.attempt and at != job.schedule_position + 1:
+                late.append(job.delivery_id)
+        if late:
             # A statement of its own, which sees what was committed while the first one waited.
             try:
-                self.respect_erasures(lost)
+                self.respect_erasures(late)
             except DatabaseError:
                 # The results are recorded; to fail now would record them twice.
                 logger.exception("Attempts could not be emptied; webhooks.maintain will do it.")
-        return accepted
+        return {id for id, _fence in accepted}
 
     def note(self, pulses: Sequence[Pulse]) -> list[Failing]:
         rows = [
@@ -169,7 +172,9 @@ class PostgreSQLQueue(Queue):
                 [lane, [job.delivery_id for job in jobs], [job.fence for job in jobs]],
             )
 
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
         ids = sorted(webhook_ids)
         if not ids:
             return
@@ -177,19 +182,26 @@ class PostgreSQLQueue(Queue):
             cursor.execute(
                 "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
                 "WHERE id IN (SELECT id FROM webhooks_webhook WHERE "
-                "id = ANY(%s) AND lane = 0 ORDER BY id FOR NO KEY UPDATE)",
+                "id = ANY(%s) AND lane = 0 ORDER BY id FOR NO KEY UPDATE) RETURNING id",
                 [ids],
             )
-            # Materialized: as the inner side of a join, a limited selection that skips what is
-            # locked would be made again for each row, and move more than the limit.
+            moved = [row[0] for row in cursor.fetchall()]
+            if not (again or moved):
+                return
+            # Along the index of what is due: that of a receiver holds all its history.
+            # Materialized: what skips locked rows must not be made again for each row of a join.
             cursor.execute(
-                "WITH due AS MATERIALIZED ("
-                "SELECT due.id FROM unnest(%s::uuid[]) AS w(id) CROSS JOIN LATERAL ("
-                "SELECT id FROM webhooks_delivery WHERE webhook_id = w.id AND status = 'pending' "
+                "WITH first AS MATERIALIZED ("
+                "SELECT id, webhook_id FROM webhooks_delivery WHERE status = 'pending' "
                 "AND lane = 0 AND next_attempt_at <= statement_timestamp() "
-                "LIMIT %s FOR UPDATE SKIP LOCKED) due) "
+                "ORDER BY next_attempt_at LIMIT %s), "
+                "due AS MATERIALIZED ("
+                "SELECT d.id FROM webhooks_delivery d WHERE d.id = ANY(ARRAY("
+                "SELECT id FROM first WHERE webhook_id = ANY(%s))) "
+                "AND d.status = 'pending' AND d.lane = 0 "
+                "AND d.next_attempt_at <= statement_timestamp() FOR UPDATE SKIP LOCKED) "
                 "UPDATE webhooks_delivery d SET lane = 1 FROM due WHERE d.id = due.id",
-                [ids, limit],
+                [within, ids if again else moved],
             )
 
 
@@ -252,7 +264,9 @@ _ATTEMPT_TYPES = {
 _ATTEMPT_COLUMNS = ", ".join(_ATTEMPT_TYPES)
 
 # The attempts of a stale worker are kept, marked: the request did go out. The fence rises, so that
-# a batch recorded anew, since the connection broke before the answer came, counts once.
+# a batch recorded anew, since the connection broke before the answer came, counts once. What was
+# settled while its request was under way has the fence of its claim still: the answer is recorded,
+# and only a success changes what became of it. The schedule of such a delivery is over.
 _RECORD = f"""
 WITH r AS (
     SELECT * FROM json_to_recordset(%s) AS r(
@@ -261,18 +275,21 @@ WITH r AS (
     )
 ), accepted AS (
     UPDATE webhooks_delivery d SET
-        status = r.new_status,
+        status = CASE WHEN d.status = 'pending' OR r.new_status = 'delivered'
+            THEN r.new_status ELSE d.status END,
         fence = d.fence + 1,
-        lane = CASE WHEN d.lane = 2 THEN d.lane ELSE r.new_lane END,
-        next_attempt_at = CASE WHEN r.new_status = 'pending'
+        lane = CASE WHEN d.lane = 2 OR d.status <> 'pending' THEN d.lane ELSE r.new_lane END,
+        next_attempt_at = CASE WHEN d.status = 'pending' AND r.new_status = 'pending'
             THEN statement_timestamp() + COALESCE(r.delay, 0) * interval '1 second' END,
-        finished_at = CASE WHEN r.new_status <> 'pending' THEN statement_timestamp() END,
+        finished_at = CASE WHEN d.status <> 'pending' AND r.new_status <> 'delivered'
+            THEN d.finished_at WHEN r.new_status <> 'pending' THEN statement_timestamp() END,
         attempt_count = d.attempt_count + r.tried::int,
-        schedule_position = d.schedule_position + r.tried::int,
+        schedule_position = d.schedule_position + (r.tried AND d.status = 'pending')::int,
         last_status_code = CASE WHEN r.tried THEN r.status_code ELSE d.last_status_code END,
         last_error = CASE WHEN r.tried THEN r.error ELSE d.last_error END
-    FROM r WHERE d.id = r.id AND d.fence = r.fence AND d.status = 'pending'
-    RETURNING d.id, r.fence
+    FROM r WHERE d.id = r.id AND d.fence = r.fence
+        AND (d.status = 'pending' OR (r.tried AND d.status <> 'delivered'))
+    RETURNING d.id, r.fence, d.status, d.schedule_position
 ), kept AS (
     INSERT INTO webhooks_attempt (delivery_id, superseded, {_ATTEMPT_COLUMNS})
     SELECT r.id, a.id IS NULL, {", ".join(f"r.{name}" for name in _ATTEMPT_TYPES)}
@@ -282,7 +299,7 @@ WITH r AS (
         SELECT 1 FROM webhooks_attempt x
         WHERE x.delivery_id = r.id AND x.number = r.number AND x.started_at = r.started_at))
 )
-SELECT id FROM accepted
+SELECT id, fence, status, schedule_position FROM accepted
 """
 
 

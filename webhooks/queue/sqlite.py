@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from .. import breaker, latency
 from ..models import Attempt, Delivery, Event, Tally, Webhook
-from .base import JOB_COLUMNS, Due, Failing, Job, Pulse, Queue, Result
-from .mending import TROUBLED
+from .base import JOB_COLUMNS, WITHIN, Due, Failing, Job, Pulse, Queue, Result
+from .mending import NORMAL, TROUBLED
 
 
 class SQLiteQueue(Queue):
@@ -129,6 +129,7 @@ class SQLiteQueue(Queue):
 
     def record(self, results: Sequence[Result]) -> set[int]:
         accepted: set[int] = set()
+        late: set[int] = set()
         attempts = []
         with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
             for result in results:
@@ -158,15 +159,15 @@ class SQLiteQueue(Queue):
                         job.fence,
                     ],
                 )
-                if cursor.rowcount:
+                counts = cursor.rowcount > 0
+                if not counts and tried:
+                    late.add(job.delivery_id)
+                    counts = self._record_late(cursor, result)
+                if counts:
                     accepted.add(job.delivery_id)
                 if tried:
                     attempts.append(
-                        Attempt(
-                            delivery_id=job.delivery_id,
-                            superseded=not cursor.rowcount,
-                            **attempt,
-                        )
+                        Attempt(delivery_id=job.delivery_id, superseded=not counts, **attempt)
                     )
             ids = {attempt.delivery_id for attempt in attempts}
             still_there = set(
@@ -184,9 +185,38 @@ class SQLiteQueue(Queue):
                 # A batch that is recorded anew, since its answer was lost, counts once.
                 and (attempt.delivery_id, attempt.started_at) not in kept
             )
-            if lost := still_there - accepted:
+            if lost := late & still_there:
                 self.respect_erasures(lost)
         return accepted
+
+    def _record_late(self, cursor: Any, result: Result) -> bool:
+        """What came of a request whose delivery was settled while it was under way.
+
+        :returns: whether that is so; otherwise the claim was not the newest.
+        """
+        job, attempt = result.job, result.attempt or {}
+        cursor.execute(
+            "UPDATE webhooks_delivery SET fence = fence + 1, attempt_count = attempt_count + 1, "
+            "status = CASE WHEN %s THEN 'delivered' ELSE status END, "
+            "finished_at = CASE WHEN %s THEN %s ELSE finished_at END, "
+            "last_status_code = %s, last_error = %s "
+            "WHERE id = %s AND fence = %s AND status NOT IN ('pending', 'delivered') "
+            "RETURNING status",
+            [
+                well := result.status == Delivery.Status.DELIVERED,
+                well,
+                self._moment(),
+                attempt["status_code"],
+                attempt["error"],
+                job.delivery_id,
+                job.fence,
+            ],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return False
+        result.status = row[0]
+        return True
 
     def note(self, pulses: Sequence[Pulse]) -> list[Failing]:
         now = timezone.now()
@@ -243,20 +273,25 @@ class SQLiteQueue(Queue):
                     [int(lane), self._moment(), job.delivery_id, job.fence],
                 )
 
-    def trouble(self, webhook_ids: Iterable[UUID], *, limit: int = 5000) -> None:
+    def trouble(
+        self, webhook_ids: Iterable[UUID], *, again: bool = False, within: int = WITHIN
+    ) -> None:
         ids = sorted(webhook_ids)
         if not ids:
             return  # no lock for nothing
+        normal = self._webhooks().filter(pk__in=ids, lane=NORMAL)
+        if not again:
+            ids = sorted(normal.values_list("pk", flat=True))
+            if not ids:
+                return
         with transaction.atomic(using=self.using), self.connection.cursor() as cursor:
-            for id in ids:
-                cursor.execute(
-                    "UPDATE webhooks_webhook SET lane = 1, version = version + 1 "
-                    "WHERE id = %s AND lane = 0",
-                    [id.hex],
-                )
-                cursor.execute(
-                    "UPDATE webhooks_delivery SET lane = 1 WHERE id IN ("
-                    "SELECT id FROM webhooks_delivery WHERE webhook_id = %s AND lane = 0 "
-                    "AND status = 'pending' AND next_attempt_at <= %s LIMIT %s)",
-                    [id.hex, self._moment(), limit],
-                )
+            normal.update(lane=TROUBLED, version=F("version") + 1)
+            # Along the index of what is due: that of a receiver holds all its history.
+            cursor.execute(
+                "UPDATE webhooks_delivery SET lane = 1 WHERE id IN (SELECT id FROM ("
+                "SELECT id, webhook_id FROM webhooks_delivery INDEXED BY webhooks_delivery_due "
+                "WHERE lane = 0 AND status = 'pending' AND next_attempt_at <= %s "
+                "ORDER BY next_attempt_at LIMIT %s) "
+                f"WHERE webhook_id IN ({', '.join(['%s'] * len(ids))}))",
+                [self._moment(), within, *(id.hex for id in ids)],
+            )

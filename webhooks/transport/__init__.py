@@ -3,11 +3,12 @@ call keeps its bounds of time and bytes (channel, watchdog), connections are kep
 (shelf), and an answer is read (answers)."""
 
 from .answers import Answer
-from .channel import TransportError
+from .channel import Shortage, TransportError
 from .transport import Transport, default_context, proxy_of, resolve_and_check
 
 __all__ = [
     "Answer",
+    "Shortage",
     "Transport",
     "TransportError",
     "default_context",

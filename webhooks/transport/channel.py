@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Any
 
+from .. import shortage
+
 LINE_MAX_BYTES = 32_768
 
 
@@ -40,6 +42,13 @@ class TransportError(Exception):
 
 class Stale(TransportError):
     """A connection kept from an earlier call turned out dead before any byte of an answer."""
+
+
+class Shortage(TransportError):
+    """This machine lacked something; the receiver is not to blame. `detail`: see shortage.py."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("internal", detail)
 
 
 class LimitReached(TransportError):
@@ -83,6 +92,8 @@ class Call:
         """What an error of this call's socket means."""
         if self.overdue or isinstance(error, TimeoutError):
             return self.timed_out()
+        if lacking := shortage.of(error):
+            return Shortage(lacking)
         reason = error.strerror or str(error)
         if self.reused and not self.received:
             return Stale("connect", f"reset: {reason}")

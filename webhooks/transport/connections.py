@@ -13,7 +13,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -22,10 +22,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Url, make_headers
 
+from .. import shortage
 from ..addresses import AddressRefused, Policy, Target, check_ip
 from ..networks import Address, as_address
 from .answers import Reply
-from .channel import Call, Channel, TransportError
+from .channel import Call, Channel, Shortage, TransportError
 from .resolver import ResolutionFailed, Resolver
 from .shelf import Key, Shelf
 
@@ -42,7 +43,6 @@ _TLS_CODES = {  # X509_V_ERR_… of OpenSSL's x509_vfy.h
     62: "wrong_host",
     64: "wrong_host",
 }
-_OUT_OF_SOCKETS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 
 current = threading.local()  # .call: what this thread is at
 
@@ -53,7 +53,7 @@ class Guard:
 
     policy: Policy
     resolver: Resolver
-    context: ssl.SSLContext
+    context: Callable[[], ssl.SSLContext]
     shelf: Shelf
     proxy: Url | None = None
 
@@ -104,11 +104,28 @@ def _connect(addresses: list[Address], port: int, call: Call) -> socket.socket:
                 failure = TransportError("timeout", f"connect: {where}")
             elif isinstance(error, ConnectionRefusedError):
                 failure = TransportError("connect", f"refused: {where}")
-            elif error.errno in _OUT_OF_SOCKETS:
-                failure = TransportError("internal", f"sockets: {error.strerror}")
+            elif lacking := shortage.of(error) or _out_of_ports(error, ip, port):
+                raise Shortage(lacking) from error
             else:
                 failure = TransportError("connect", f"unreachable: {where}: {error.strerror}")
     raise failure
+
+
+def _out_of_ports(error: OSError, ip: Address, port: int) -> str:
+    """The shortage, if no port was left for a connection to that address.
+
+    The same error says that this machine has no address of that family. A datagram's socket, for
+    which ports are counted apart, tells which.
+    """
+    if error.errno not in (errno.EADDRNOTAVAIL, errno.EAGAIN):
+        return ""
+    family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(ip), port))  # sends nothing
+    except OSError as other:
+        return shortage.of(other)
+    return shortage.note(f"ports: {error.strerror}")
 
 
 def _open(connection: Any) -> Channel:
@@ -132,6 +149,8 @@ def _open(connection: Any) -> Channel:
         else:
             addresses = vet(host, port, guard.policy, guard.resolver, call.remaining())
     except ResolutionFailed as error:
+        if error.shortage:
+            raise Shortage(error.shortage) from error
         code = "timeout" if error.timed_out else "not_found"
         raise TransportError("dns", f"{code}: {error}") from error
     except AddressRefused as error:
@@ -175,6 +194,15 @@ class _Guarded:
         return reply
 
 
+def _context(guard: Guard) -> ssl.SSLContext:
+    """:raises Shortage: the certificates of those whom this machine trusts cannot be read."""
+    try:
+        return guard.context()
+    except OSError as error:  # SSLError is one
+        lacking = shortage.of(error) or shortage.note(f"certificates: {error.strerror or error}")
+        raise Shortage(lacking) from error
+
+
 class GuardedHTTPConnection(_Guarded, HTTPConnection):  # type: ignore[misc]
     def connect(self) -> None:
         self.sock = _open(self)
@@ -191,13 +219,18 @@ class GuardedHTTPSConnection(_Guarded, HTTPSConnection):  # type: ignore[misc]
                 raise TransportError("connect", f"proxy: {error}") from error
         call.phase = "tls"
         try:
-            channel.start_tls(call, self.guard.context, self._tunnel_host or self.host)
+            channel.start_tls(call, _context(self.guard), self._tunnel_host or self.host)
         except ssl.SSLCertVerificationError as error:
             code = _TLS_CODES.get(error.verify_code, "untrusted")
+            # Those that it would be trusted by are read from files.
+            if code == "untrusted" and (lacking := shortage.behind(error)):
+                raise Shortage(lacking) from error
             raise TransportError("tls", f"{code}: {error.verify_message}") from error
         except OSError as error:
             if call.overdue or isinstance(error, TimeoutError):
                 raise call.timed_out() from error
+            if lacking := shortage.of(error):
+                raise Shortage(lacking) from error
             reason = getattr(error, "reason", None) or error.strerror or error
             raise TransportError("tls", f"handshake: {reason}") from error
         call.received = 0  # what the proxy or the handshake brought is no answer

@@ -17,6 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from .. import shortage
 from ..networks import Address
 
 Lookup = Callable[[str], Iterable[str]]
@@ -28,11 +29,15 @@ _CACHED = 4096  # hosts
 
 
 class ResolutionFailed(Exception):
-    """The name has no address. `timed_out`: nobody said so, the time was up."""
+    """The name has no address. `timed_out`: nobody said so, the time was up.
 
-    def __init__(self, reason: str, *, timed_out: bool = False) -> None:
+    `shortage`: nobody was even asked, for want of something of this machine's own; see shortage.py.
+    """
+
+    def __init__(self, reason: str, *, timed_out: bool = False, shortage: str = "") -> None:
         super().__init__(reason)
         self.timed_out = timed_out
+        self.shortage = shortage
 
 
 def system_lookup(host: str) -> list[str]:
@@ -47,10 +52,12 @@ def system_lookup(host: str) -> list[str]:
 class _Flight:
     """One lookup wanted or under way, and what came of it."""
 
-    __slots__ = ("addresses", "done", "error", "host", "started", "waiting")
+    __slots__ = ("addresses", "done", "error", "host", "shortage", "slow", "started", "waiting")
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, *, slow: bool) -> None:
         self.host = host
+        self.slow = slow
+        self.shortage = ""
         self.done = threading.Event()
         self.waiting = 0  # callers
         self.started = False
@@ -116,15 +123,22 @@ class Resolver:
             if flight.started and not in_time:
                 _remember(self._slow, host, None, _REMEMBERED_SLOW)
         if not in_time:
-            raise ResolutionFailed(f"no answer for {host} in time", timed_out=True)
+            lacking = ""
+            if not (flight.started or flight.slow):
+                # Names that are slow wait for each other; for others, there must be room.
+                lacking = shortage.note("lookups: all of its threads are at other names")
+            raise ResolutionFailed(
+                f"no answer for {host} in time", timed_out=True, shortage=lacking
+            )
         if not flight.addresses:
-            raise ResolutionFailed(flight.error)
+            raise ResolutionFailed(flight.error, shortage=flight.shortage)
         return flight.addresses
 
     def _take_off(self, host: str) -> _Flight:
         """Queue a lookup, with a thread to do it if one more is allowed. Needs the lock."""
-        flight = self._flights[host] = _Flight(host)
-        lane = self._slow_lane if host in self._slow else self._lane
+        slow = host in self._slow
+        flight = self._flights[host] = _Flight(host, slow=slow)
+        lane = self._slow_lane if slow else self._lane
         lane.queue.append(flight)
         if lane.threads < lane.limit:
             lane.threads += 1
@@ -132,8 +146,12 @@ class Resolver:
             worker = threading.Thread(target=self._work, args=(lane,), name=lane.name, daemon=True)
             try:
                 worker.start()
-            except RuntimeError:  # no more threads to be had: those at work get to it
+            except RuntimeError as error:  # no more threads to be had: those at work get to it
                 lane.threads -= 1
+                if not lane.threads:
+                    lane.queue.remove(flight)
+                    del self._flights[host]
+                    raise ResolutionFailed(str(error), shortage=shortage.of(error)) from error
         return flight
 
     def _work(self, lane: _Lane) -> None:
@@ -158,6 +176,7 @@ class Resolver:
         except Exception as failure:
             # Whatever it is, the thread must go on. getaddrinfo also raises UnicodeError.
             addresses, error = (), getattr(failure, "strerror", None) or str(failure)
+            flight.shortage = shortage.behind(failure)
         landed = time.monotonic()
         with self._lock:
             flight.addresses, flight.error = addresses, error

@@ -71,13 +71,15 @@ class Shelf:
             stale = self._older_than(time.monotonic() - IDLE_SECONDS)
         _close_all(stale)
 
-    def clear(self, *, for_good: bool = False) -> None:
+    def clear(self, *, for_good: bool = False) -> int:
+        """:returns: how many connections it closed."""
         with self._lock:
             connections = list(self._since)
             self._since.clear()
             self._by_key.clear()
             self._open = self._open and not for_good
         _close_all(connections)
+        return len(connections)
 
     def __len__(self) -> int:
         return len(self._since)

@@ -26,10 +26,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry, Url, parse_url
 
+from .. import shortage
 from ..addresses import AddressRefused, Policy, Target, check_port, check_url
 from ..headers import FRAMING, TOKEN, VALUE
 from .answers import Answer, complaint, read
-from .channel import Call, Stale, TransportError
+from .channel import Call, Shortage, Stale, TransportError
 from .connections import Guard, current, pool_for, vet
 from .resolver import ResolutionFailed, Resolver
 from .shelf import Shelf
@@ -90,8 +91,17 @@ class _Adapter(HTTPAdapter):
         self._guard.shelf.clear(for_good=True)
 
 
-@functools.lru_cache(maxsize=1)
+_reading = threading.Lock()
+
+
 def default_context() -> ssl.SSLContext:
+    """As `_default_context`, made once however many threads ask at the same time."""
+    with _reading:
+        return _default_context()
+
+
+@functools.lru_cache(maxsize=1)
+def _default_context() -> ssl.SSLContext:
     """Verifies against the system's certificate authorities and certifi's; TLS 1.2 or newer.
 
     One for the process: to read all those certificates takes tens of milliseconds.
@@ -145,7 +155,8 @@ class Transport:
         self._guard = Guard(
             policy=policy,
             resolver=resolver or Resolver(),
-            context=context or default_context(),
+            # Read when it is needed: a machine that cannot read it now may be able to then.
+            context=default_context if context is None else lambda: context,
             shelf=Shelf(connections_per_receiver, _IDLE_CONNECTIONS),
             proxy=proxy_of(egress_proxy) if egress_proxy else None,
         )
@@ -171,11 +182,20 @@ class Transport:
                 return self._exchange(request, deadline, fresh=False)
             except Stale:
                 return self._exchange(request, deadline, fresh=True)
+            except Shortage:
+                # Idle connections hold what others lack. What is left of the time must be enough:
+                # that it is over would look like the receiver's fault.
+                hurried = deadline - time.monotonic() < timeout / 2
+                if hurried or not self._guard.shelf.clear():
+                    raise
+                return self._exchange(request, deadline, fresh=True)
         except TransportError:
             raise
         except AddressRefused as error:
             raise TransportError("blocked", error.detail) from error
         except Exception as error:
+            if lacking := shortage.behind(error):
+                raise Shortage(lacking) from error
             # A bug here must be one attempt's failure, not the end of a worker.
             raise TransportError("internal", type(error).__name__) from error
 

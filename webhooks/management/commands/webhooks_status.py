@@ -77,6 +77,7 @@ class Command(WebhooksCommand):
             "seenAt": worker.seen_at.isoformat(),
             "seenSecondsAgo": round(max(0.0, (now - worker.seen_at).total_seconds()), 1),
             "inFlight": worker.in_flight,
+            "shortage": worker.shortage or "",
         }
 
     def _webhooks(self, webhooks: list[Webhook]) -> list[dict[str, Any]]:
@@ -137,6 +138,13 @@ class Command(WebhooksCommand):
                     "count": worker["inFlight"],
                 }
             )
+            if worker["shortage"]:
+                self.stdout.write(
+                    self.style.ERROR(
+                        _("  Its machine is short (%(shortage)s): it sends less at a time.")
+                        % {"shortage": worker["shortage"]}
+                    )
+                )
         if not report["webhooks"]:
             self.stdout.write(_("There are no webhooks."))
         for row in report["webhooks"]:
