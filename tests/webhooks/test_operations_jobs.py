@@ -13,8 +13,9 @@ from django.utils import timezone, translation
 
 from tests.services.base import PATIENCE
 from tests.webhooks.makers import a_delivery, a_webhook, ago, an_event
+from webhooks import jobs as leases
 from webhooks import operations, tasks
-from webhooks.models import AuditEntry, Delivery, ReplayJob
+from webhooks.models import AuditEntry, BulkJob, Delivery
 from webhooks.operations import ReplayFilter, jobs
 from webhooks.signals import worker_alive
 
@@ -31,7 +32,7 @@ def _language() -> Iterator[None]:
 @pytest.fixture
 def hints(monkeypatch: pytest.MonkeyPatch) -> list[threading.Event]:
     told = threading.Event()
-    monkeypatch.setattr(jobs, "_publish", told.set)
+    monkeypatch.setattr(leases, "_publish", told.set)
     return [told]
 
 
@@ -44,15 +45,15 @@ def test_it_sends_in_slices_at_its_rate_and_then_is_done() -> None:
     webhook = a_webhook()
     rows = [a_delivery(webhook).pk for _ in range(5)]
     job = operations.start_replay(ReplayFilter(webhook=webhook), user=user, rate=2)
-    assert (job.total, job.sent, job.state) == (5, 0, "running")
+    assert (job.total, job.changed, job.state) == (5, 0, "running")
     later = a_delivery(webhook)
 
     seen: list[tuple[float, int]] = []
-    assert not operations.work_on_replays(wait=lambda pause: seen.append((pause, len(pending()))))
+    assert not operations.work_on_jobs(wait=lambda pause: seen.append((pause, len(pending()))))
     assert seen == [(1.0, 2), (1.0, 4)]
     assert pending() == rows
     job.refresh_from_db()
-    assert (job.sent, job.state, job.leased_until) == (5, "done", None)
+    assert (job.changed, job.state, job.leased_until) == (5, "done", None)
     assert job.finished_at is not None
     later.refresh_from_db()
     assert later.status == Delivery.Status.FAILED, "it was made after the replay was asked for"
@@ -74,33 +75,33 @@ def test_whoever_comes_after_a_dead_worker_goes_on_where_it_was() -> None:
         raise Killed
 
     with pytest.raises(Killed):
-        operations.work_on_replays(wait=die)
+        operations.work_on_jobs(wait=die)
     assert pending() == rows[:2]
-    assert not operations.replays_waiting(), "the dead one's lease is still in force"
+    assert not operations.jobs_waiting(), "the dead one's lease is still in force"
     # What was sent has failed again meanwhile: it is not sent a second time.
     Delivery.objects.filter(pk__in=rows[:2]).update(
         status=Delivery.Status.FAILED, finished_at=timezone.now()
     )
-    ReplayJob.objects.update(leased_until=ago(seconds=1))
-    assert operations.replays_waiting()
-    operations.work_on_replays(wait=lambda pause: None)
+    BulkJob.objects.update(leased_until=ago(seconds=1))
+    assert operations.jobs_waiting()
+    operations.work_on_jobs(wait=lambda pause: None)
     assert pending() == rows[2:]
     job.refresh_from_db()
-    assert job.sent == 4
+    assert job.changed == 4
 
 
 def test_it_can_be_stopped_and_resumed() -> None:
     webhook = a_webhook()
     rows = [a_delivery(webhook).pk for _ in range(4)]
     job = operations.start_replay(ReplayFilter(webhook=webhook), rate=2)
-    operations.work_on_replays(wait=lambda pause: operations.stop_replay(job) and None)
+    operations.work_on_jobs(wait=lambda pause: operations.stop_replay(job) and None)
     assert pending() == rows[:2]
     assert not operations.stop_replay(job)
-    operations.work_on_replays(wait=lambda pause: None)
+    operations.work_on_jobs(wait=lambda pause: None)
     assert pending() == rows[:2]
     assert operations.resume_replay(job)
     assert not operations.resume_replay(job)
-    operations.work_on_replays(wait=lambda pause: None)
+    operations.work_on_jobs(wait=lambda pause: None)
     assert pending() == rows
 
 
@@ -109,8 +110,8 @@ def test_time_runs_out_and_the_rest_is_left_to_others() -> None:
     for _ in range(3):
         a_delivery(webhook)
     operations.start_replay(ReplayFilter(webhook=webhook), rate=1)
-    assert operations.work_on_replays(seconds=0)
-    assert operations.replays_waiting()
+    assert operations.work_on_jobs(seconds=0)
+    assert operations.jobs_waiting()
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1001])
@@ -124,7 +125,7 @@ def test_nothing_to_send_is_no_job() -> None:
     a_delivery(a_webhook(), status=PENDING)
     with pytest.raises(ValidationError, match="Nothing to send again"):
         operations.start_replay(ReplayFilter())
-    assert not ReplayJob.objects.exists()
+    assert not BulkJob.objects.exists()
 
 
 def test_every_condition_survives_being_written_down() -> None:
@@ -175,14 +176,14 @@ def test_a_worker_is_told_once_the_job_is_committed(hints: list[threading.Event]
 @pytest.mark.both_databases
 @pytest.mark.django_db(transaction=True)
 def test_without_a_hint_the_sign_of_life_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_publish", None)
+    monkeypatch.setattr(leases, "_publish", None)
     delivery = a_delivery(a_webhook())
     job = operations.start_replay(ReplayFilter())
     worker_alive.send_robust(None)
     for thread in threading.enumerate():
-        if thread.name == "webhooks-replays":
+        if thread.name == "webhooks-jobs":
             thread.join(PATIENCE)
     job.refresh_from_db()
     delivery.refresh_from_db()
     assert (job.state, delivery.status) == ("done", PENDING)
-    assert not tasks._replaying.locked()
+    assert not tasks._working.locked()

@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import operations
-from ..models import ReplayJob
+from ..models import BulkJob
 from ..operations import ReplayFilter, jobs
 from . import presentation, records
 from .base import ReadOnlyAdmin, button, page_of
@@ -114,8 +114,8 @@ def _agreed(text: str) -> tuple[ReplayFilter, int]:
     return jobs.read(written["filter"]), written["until_id"]
 
 
-@admin.register(ReplayJob)
-class ReplayJobAdmin(ReadOnlyAdmin):
+@admin.register(BulkJob)
+class BulkJobAdmin(ReadOnlyAdmin):
     list_display = ("id", "created_at", "user", "shown_state", "progress", "finished_at")
     list_filter = ("state",)
     list_select_related = ("user",)
@@ -128,23 +128,23 @@ class ReplayJobAdmin(ReadOnlyAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
-    def get_fields(self, request: HttpRequest, obj: ReplayJob | None = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: BulkJob | None = None) -> Any:
         leads = {"user": (get_user_model(), "user_name")}
         return records.leading(request, self.admin_site, self.fields, leads)
 
     @admin.display(description=_("user"))
-    def user_name(self, job: ReplayJob) -> str:
+    def user_name(self, job: BulkJob) -> str:
         return presentation.user_name(job.user)
 
     def _may_replay(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("webhooks.replay_delivery"))
 
     @admin.display(description=_("state"))
-    def shown_state(self, job: ReplayJob) -> Any:
+    def shown_state(self, job: BulkJob) -> Any:
         return presentation.job_badge(job)
 
     @admin.display(description=_("sent again"))
-    def progress(self, job: ReplayJob) -> str:
+    def progress(self, job: BulkJob) -> str:
         return presentation.job_progress(job)
 
     def get_urls(self) -> list[URLPattern]:
@@ -164,15 +164,15 @@ class ReplayJobAdmin(ReadOnlyAdmin):
         operations.resume_replay(job, user=request.user)
         return HttpResponseRedirect(page_of(job))
 
-    def _allowed(self, request: HttpRequest, object_id: str) -> ReplayJob:
-        job: ReplayJob | None = self.get_object(request, object_id)
+    def _allowed(self, request: HttpRequest, object_id: str) -> BulkJob:
+        job: BulkJob | None = self.get_object(request, object_id)
         if job is None:
             raise Http404
         if not self._may_replay(request):
             raise PermissionDenied
         return job
 
-    def story(self, request: HttpRequest, obj: ReplayJob) -> dict[str, Any]:
+    def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
         chosen = jobs.read(obj.chosen)
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
@@ -180,8 +180,8 @@ class ReplayJobAdmin(ReadOnlyAdmin):
             "state": presentation.job_badge(obj),
             "progress": presentation.job_progress(obj),
             "share": presentation.job_share(obj),
-            "running": obj.state == ReplayJob.State.RUNNING,
-            "stopped": obj.state == ReplayJob.State.STOPPED,
+            "running": obj.state == BulkJob.State.RUNNING,
+            "stopped": obj.state == BulkJob.State.STOPPED,
             "conditions": presentation.conditions(chosen),
             "deliveries_url": f"{list_url}?{presentation.list_query(chosen)}"
             if request.user.has_perm("webhooks.view_delivery")

@@ -16,8 +16,10 @@ from uuid_utils.compat import uuid7
 
 from .. import catalog, formats, operations
 from ..conf import settings
+from ..databases import writing
 from ..eventos import DISABLED_EVENT
 from ..models import SigningKey, Webhook
+from . import merging
 from .form_fields import HeadersField, ScheduleField, lines, waits_as_text
 from .option_fields import OptionsForm, field_name, stored_options
 
@@ -39,6 +41,8 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
 
     # Also the new webhook's id, so that the same form sent twice makes one webhook.
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7, required=False)
+    # What the form was shown with: see merging.py.
+    shown = forms.CharField(widget=forms.HiddenInput, required=False)
     event_types = forms.MultipleChoiceField(label=_("Events"), widget=EventsWidget, required=False)
     patterns = forms.CharField(
         label=_("Patterns"),
@@ -109,6 +113,8 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
         webhook = self.instance
         if webhook._state.adding:
             return
+        self._before = merging.stored(webhook)
+        self._initially("shown", merging.fingerprints(webhook))
         known = {event_type.name for event_type in catalog.subscribable()}
         self.show_options(webhook)
         self._initially("event_types", [name for name in webhook.events if name in known])
@@ -160,7 +166,7 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_token(self) -> UUID:
         token: UUID = self.cleaned_data["token"] or uuid7()
-        if self.instance._state.adding and Webhook.all_objects.filter(pk=token).exists():
+        if self.instance._state.adding and writing(Webhook.all_objects).filter(pk=token).exists():
             raise ValidationError(gettext("This form was sent before."), code="sent")
         return token
 
@@ -191,6 +197,8 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
             stored = {} if "format" in self.changed_data else stored_options(webhook)
             webhook.format_options = self.options(webhook.format, stored)
             self.forget_other_options(webhook.format)
+        if not webhook._state.adding:
+            merging.leave_untouched(webhook, self._before, cleaned.get("shown", ""))
         try:
             operations.clean_webhook(webhook, resolve=False)
         except ValidationError as error:

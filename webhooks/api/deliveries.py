@@ -20,6 +20,7 @@ from api_common.views import ApiViewSet
 
 from .. import audit, catalog, operations, patterns
 from ..context import acting
+from ..databases import writing
 from ..models import Delivery
 from . import descriptions, lookups, representations, schemas
 from .bodies import ReplayBody, checked
@@ -109,12 +110,12 @@ class DeliveryViewSet(ApiViewSet):
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, id: str) -> Response:
         """Send it again, from the start of the schedule, with the same event id."""
-        delivery = _delivery(id)
+        delivery = _delivery(id, writing(_rows()))
         etags.check_if_match(request, representations.delivery(delivery))
         chosen = operations.ReplayFilter(statuses=operations.SETTLED, ids=(delivery.pk,))
         if not operations.replay(operations.replayable(chosen)):
             raise Problem("conflict", _why_not(delivery))
-        return self.answer(representations.delivery(_delivery(id)), status=202)
+        return self.answer(representations.delivery(_delivery(id, writing(_rows()))), status=202)
 
     @action(detail=False, methods=["post"], url_path="replay")
     def replay_many(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.decorators import action
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +19,7 @@ from api_common.problems import django_problem
 from api_common.views import ApiViewSet
 
 from .. import operations
+from ..databases import writing
 from ..models import Webhook
 from . import lookups, representations
 from .bodies import NAMES, RecoveryBody, RotationBody, checked
@@ -59,7 +61,10 @@ class WebhookActions(ApiViewSet):
         :raises Http404: there is none.
         """
         pk = lookups.webhook_id(id)
-        rows = Webhook.objects.select_for_update() if lock else Webhook.objects.all()
+        # What a request acts upon, and what it answers once it has acted, is no replica's.
+        looks = self.request.method in SAFE_METHODS
+        rows = Webhook.objects.all() if looks else writing(Webhook)
+        rows = rows.select_for_update() if lock else rows
         found: Webhook | None = None if pk is None else rows.filter(pk=pk).first()
         if found is None:
             raise Http404
@@ -127,7 +132,7 @@ class WebhookActions(ApiViewSet):
     @sensitive_variables()
     def rotate_secret(self, request: Request, id: str) -> Response:
         """Give it a new secret, answered this once, or new keys; the old ones sign for a while."""
-        webhook = self.webhook(id, to_change=True)
+        webhook = self.webhook(id, to_change=True, lock=True)
         values = dict(checked(RotationBody(data=request.data)).validated_data)
         try:
             secret = operations.rotate_secret(webhook, **values)
@@ -138,7 +143,8 @@ class WebhookActions(ApiViewSet):
     @action(detail=True, methods=["post"], url_path="expire-secrets")
     def expire_secrets(self, request: Request, id: str) -> Response:
         """End a rotation's overlap now: only the newest secret signs on."""
-        return Response({"expired": operations.expire_old_keys(self.webhook(id, to_change=True))})
+        webhook = self.webhook(id, to_change=True, lock=True)
+        return Response({"expired": operations.expire_old_keys(webhook)})
 
     @action(detail=True, methods=["post"])
     def recover(self, request: Request, id: str) -> Response:
@@ -165,5 +171,5 @@ class WebhookActions(ApiViewSet):
 def _state(webhook: Webhook) -> list[Any]:
     """What its ETag is made of: what is masked, and the secret, may change while the answer reads
     as before, even within the second that it tells."""
-    newest = webhook.signing_keys.order_by("-pk").values_list("pk", flat=True).first()
+    newest = writing(webhook.signing_keys).order_by("-pk").values_list("pk", flat=True).first()
     return [representations.webhook(webhook, whole_url=True), webhook.updated_at, newest]

@@ -31,12 +31,12 @@ from .health import (
     health,
 )
 from .jobs import (
+    jobs_waiting,
     newest_delivery,
-    replays_waiting,
     resume_replay,
     start_replay,
     stop_replay,
-    work_on_replays,
+    work_on_jobs,
 )
 from .maintenance import maintain
 from .panel import Alarm, Panel, alarm, panel
@@ -56,7 +56,16 @@ from .replay import (
 from .roles import ROLES, ensure_roles
 from .secrets import active_keys, expire_old_keys, public_key, public_keys, rotate_secret
 from .sooner import MOST_AT_ONCE, hastenable, try_now
-from .states import cancel_owed, delete_webhook, disable, mark_deleted, pause, resume
+from .states import (
+    cancel_owed,
+    delete_webhook,
+    disable,
+    job_of,
+    jobs_of,
+    mark_deleted,
+    pause,
+    resume,
+)
 from .testing import send_test
 from .validation import clean_secret, clean_url, clean_webhook
 from .webhooks import (
@@ -124,6 +133,9 @@ __all__ = [
     "forget",
     "hastenable",
     "health",
+    "job_of",
+    "jobs_of",
+    "jobs_waiting",
     "maintain",
     "mark_deleted",
     "matching",
@@ -140,7 +152,6 @@ __all__ = [
     "recover",
     "replay",
     "replayable",
-    "replays_waiting",
     "resume",
     "resume_replay",
     "retention_limits",
@@ -153,6 +164,6 @@ __all__ = [
     "try_now",
     "update_webhook",
     "waiting",
-    "work_on_replays",
+    "work_on_jobs",
     "workers",
 ]
