@@ -125,8 +125,9 @@ def _count_left(job: BulkJob, using: str) -> int:
     return left
 
 
-def advance(pk: int, fence: int, *, size: int = jobs.SLICE, using: str) -> Step | None:
+def advance(pk: int, fence: int, *, size: int | None = None, using: str) -> Step | None:
     """Do the next slice of a job. :returns: None when it is not ours any more."""
+    size = jobs.SLICE if size is None else size
     with jobs.held(pk, fence, using) as job:
         if job is None:
             return None

@@ -38,6 +38,7 @@ _WEBHOOK_TONES = {
 _JOB_TONES = {
     BulkJob.State.RUNNING: "waiting",
     BulkJob.State.STOPPED: "quiet",
+    BulkJob.State.SUPERSEDED: "quiet",
     BulkJob.State.DONE: "good",
 }
 HIDDEN = "•••"

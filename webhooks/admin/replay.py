@@ -1,4 +1,4 @@
-"""Sending many deliveries again: a page that says which and asks, one that shows how it goes."""
+"""Sending many deliveries again: a page that says which and asks. And the pages of all jobs."""
 
 from __future__ import annotations
 
@@ -116,10 +116,19 @@ def _agreed(text: str) -> tuple[ReplayFilter, int]:
 
 @admin.register(BulkJob)
 class BulkJobAdmin(ReadOnlyAdmin):
-    list_display = ("id", "created_at", "user", "shown_state", "progress", "finished_at")
-    list_filter = ("state",)
-    list_select_related = ("user",)
-    fields = ("user", "created_at", "rate")
+    list_display = (
+        "id",
+        "kind",
+        "about",
+        "created_at",
+        "user",
+        "shown_state",
+        "progress",
+        "finished_at",
+    )
+    list_filter = ("kind", "state")
+    list_select_related = ("user", "webhook")
+    fields = ("kind", "user", "created_at", "rate")
     readonly_fields = fields
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -143,7 +152,11 @@ class BulkJobAdmin(ReadOnlyAdmin):
     def shown_state(self, job: BulkJob) -> Any:
         return presentation.job_badge(job)
 
-    @admin.display(description=_("sent again"))
+    @admin.display(description=_("webhook"))
+    def about(self, job: BulkJob) -> str | None:
+        return None if job.webhook is None else job.webhook.name
+
+    @admin.display(description=_("progress"))
     def progress(self, job: BulkJob) -> str:
         return presentation.job_progress(job)
 
@@ -173,18 +186,25 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
-        chosen = jobs.read(obj.chosen)
+        replays = obj.kind == BulkJob.Kind.REPLAY
+        chosen = jobs.read(obj.chosen) if replays else None
+        query = f"webhook={obj.webhook_id}"
+        if chosen is not None:
+            query = presentation.list_query(chosen)
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
+            "replays": replays,
             "state": presentation.job_badge(obj),
             "progress": presentation.job_progress(obj),
             "share": presentation.job_share(obj),
             "running": obj.state == BulkJob.State.RUNNING,
             "stopped": obj.state == BulkJob.State.STOPPED,
-            "conditions": presentation.conditions(chosen),
-            "deliveries_url": f"{list_url}?{presentation.list_query(chosen)}"
+            "conditions": [(gettext("webhook"), obj.webhook)]
+            if chosen is None
+            else presentation.conditions(chosen),
+            "deliveries_url": f"{list_url}?{query}"
             if request.user.has_perm("webhooks.view_delivery")
             else "",
-            "may_replay": self._may_replay(request),
+            "may_replay": replays and self._may_replay(request),
         }

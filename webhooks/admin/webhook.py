@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from .. import formats, operations
 from ..addresses import without_query_values
 from ..databases import writing
-from ..models import Delivery, Webhook
+from ..models import BulkJob, Delivery, Webhook
 from . import option_fields, presentation, records
 from .base import SCRIPTS, STYLES, StoryAdmin, page_of
 from .charts import sparkline
@@ -291,8 +291,15 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
 
     def story(self, request: HttpRequest, obj: Webhook) -> dict[str, Any]:
         health = operations.health([obj])[obj.pk]
+        job = operations.job_of(obj)
         return {
             "webhook": obj,
+            "job": job,
+            "job_progress": "" if job is None else presentation.job_progress(job),
+            "job_share": 0 if job is None else presentation.job_share(job),
+            "job_url": page_of(job)
+            if job is not None and records.may_see(request, self.admin_site, BulkJob)
+            else "",
             "state": presentation.webhook_badge(obj),
             "health": health,
             "pending": presentation.at_most(health.pending, operations.COUNTED_OF_EACH),
@@ -319,12 +326,21 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         # The page's own transaction is open: cancelled in there, all that it has pending would be
         # locked until it ends.
-        job = operations.mark_deleted(obj)
-        transaction.on_commit(partial(operations.cancel_owed, job), robust=True)
+        self._delete(request, obj, self.shares())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        shares = self.shares()
         for webhook in queryset:
-            self.delete_model(request, webhook)
+            self._delete(request, webhook, shares)
+
+    def _delete(self, request: HttpRequest, webhook: Webhook, shares: Iterator[int]) -> None:
+        job = operations.mark_deleted(webhook)
+
+        def cancel() -> None:
+            operations.cancel_owed(job, at_once=next(shares))
+            self.say_what_follows(request, webhook)
+
+        transaction.on_commit(cancel, robust=True)
 
 
 def _some(events: list[str]) -> str:

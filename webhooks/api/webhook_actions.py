@@ -106,7 +106,8 @@ class WebhookActions(ApiViewSet):
         filters.refuse_unknown(request, ())
         webhook = self.webhook(id)
         state = operations.health([webhook])[webhook.pk]
-        return Response(representations.health(webhook, state))
+        job = operations.job_of(webhook)
+        return Response(representations.health(webhook, state, job))
 
     @action(detail=True, methods=["post"])
     def test(self, request: Request, id: str) -> Response:

@@ -6,6 +6,7 @@ again. Wrong values raise `django.core.exceptions.ValidationError` with a messag
 """
 
 from ..heartbeat import alive as workers
+from ..moving import AT_ONCE, MOST_COUNTED
 from ._batches import STOP
 from .choosing import DeliveryFilter, matching
 from .counts import Span, sparklines
@@ -79,12 +80,14 @@ from .webhooks import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "COUNTED_AT_MOST",
     "COUNTED_OF_EACH",
     "EDITABLE",
     "EXPORT_FORMATS",
     "KINDS",
     "MOST_AT_ONCE",
+    "MOST_COUNTED",
     "ROLES",
     "SETTLED",
     "STOP",

@@ -92,9 +92,9 @@ def mark_deleted(webhook: Webhook) -> BulkJob:
         return moving.begin(webhook, BulkJob.Kind.CANCEL, using=writing(BulkJob).db)
 
 
-def cancel_owed(job: BulkJob) -> int:
+def cancel_owed(job: BulkJob, *, at_once: int = moving.AT_ONCE) -> int:
     """The second half: the first of that job. :returns: how many deliveries were cancelled."""
-    return moving.at_once(job)
+    return moving.at_once(job, most=at_once)
 
 
 def job_of(webhook: Webhook) -> BulkJob | None:
@@ -104,7 +104,7 @@ def job_of(webhook: Webhook) -> BulkJob | None:
 
 def jobs_of(webhooks: Iterable[Webhook]) -> dict[UUID, BulkJob]:
     """The same of several, by id. One query."""
-    running = BulkJob.objects.filter(
+    running = writing(BulkJob).filter(
         webhook__in=[webhook.pk for webhook in webhooks], state=BulkJob.State.RUNNING
     )
     return {job.webhook_id: job for job in running}
