@@ -187,3 +187,56 @@ def test_without_a_hint_the_sign_of_life_finds_it(monkeypatch: pytest.MonkeyPatc
     delivery.refresh_from_db()
     assert (job.state, delivery.status) == ("done", PENDING)
     assert not tasks._working.locked()
+
+
+# --- who is at it ---------------------------------------------------------------------------------
+class Killed(Exception):
+    pass
+
+
+def die(pause: float) -> None:
+    raise Killed
+
+
+@pytest.mark.both_databases
+def test_who_was_held_up_beyond_the_lease_sends_no_more_beside_who_took_over() -> None:
+    webhook = a_webhook()
+    rows = [a_delivery(webhook).pk for _ in range(8)]
+    operations.start_replay(ReplayFilter(webhook=webhook), rate=2)
+    pauses: list[float] = []
+
+    def held_up(pause: float) -> None:
+        pauses.append(pause)
+        BulkJob.objects.update(leased_until=ago(seconds=1))
+        with pytest.raises(Killed):  # the other has the lease from now on
+            operations.work_on_jobs(wait=die)
+
+    operations.work_on_jobs(wait=held_up)
+    assert len(pauses) == 1
+    assert pending() == rows[:4], "two by each"
+
+
+@pytest.mark.both_databases
+def test_many_workers_at_one_job_send_each_slice_once() -> None:
+    webhook = a_webhook()
+    rows = [a_delivery(webhook).pk for _ in range(6)]
+    job = operations.start_replay(ReplayFilter(webhook=webhook), rate=2)
+    fences = [leases.take(job.pk)]
+    for _ in range(2):
+        BulkJob.objects.update(leased_until=ago(seconds=1))
+        fences.append(leases.take(job.pk))
+    assert fences == [1, 2, 3]
+    done = [jobs._advance(job.pk, fence, "default") for fence in (1, 2, 3, 2, 1)]
+    assert [step is not None for step in done] == [False, False, True, False, False]
+    assert pending() == rows[:2]
+
+
+def test_a_state_that_a_webhook_was_given_is_not_stopped_like_a_replay() -> None:
+    webhook = a_webhook()
+    a_delivery(webhook, status=PENDING)
+    operations.pause(webhook, at_once=0)
+    job = operations.job_of(webhook)
+    assert job is not None
+    assert not operations.stop_replay(job)
+    job.refresh_from_db()
+    assert job.state == "running"

@@ -12,6 +12,7 @@ from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
 from .. import catalog, formats, operations
@@ -184,6 +185,13 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
                 secret, next(iter(algorithms), SigningKey.Algorithm.HMAC_SHA256)
             )
         return secret
+
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.instance._state.adding:
+            merging.keep_sealed(self.instance, cleaned, cleaned.get("shown", ""))
+        return cleaned
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
