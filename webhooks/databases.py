@@ -17,7 +17,10 @@ def writing(rows: type[Row] | models.Manager[Row] | models.QuerySet[Row]) -> Any
     """The rows of a model (by its default manager), of a manager or of a query set, in the database
     that is written to, unless they are of a named one already."""
     found: Any = rows._default_manager if isinstance(rows, type) else rows
-    return found.using(found._db or router.db_for_write(found.model))
+    using = found._db or router.db_for_write(found.model)
+    if isinstance(found, models.Manager):  # of a row's own rows it would ask the router again
+        return found.db_manager(using).all()
+    return found.using(using)
 
 
 def refresh(row: models.Model, *fields: str) -> None:

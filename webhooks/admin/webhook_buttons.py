@@ -20,7 +20,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from .. import formats, operations, reasons
 from ..conf import settings
-from ..models import SigningKey, Webhook
+from ..databases import writing
+from ..models import Delivery, SigningKey, Webhook
 from . import presentation
 from .base import button, page_of
 from .snippets import public_snippets, snippets
@@ -93,7 +94,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET asks how, POST does it and shows the new secret, once."""
         webhook = self._allowed(request, object_id, self.has_rotate_permission(request))
-        newest = webhook.signing_keys.values_list("pk", flat=True).first()
+        newest = writing(webhook.signing_keys).values_list("pk", flat=True).first()
         initial = {
             "newest": newest,
             "overlap_hours": f"{settings.SECRET_OVERLAP_SECONDS / 3600:g}",
@@ -241,7 +242,8 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
     def _resume(
         self, request: HttpRequest, webhook: Webhook, share: int = operations.AT_ONCE
     ) -> None:
-        waiting = operations.health([webhook])[webhook.pk].pending
+        pending = writing(webhook.deliveries).filter(status=Delivery.Status.PENDING)
+        waiting = pending.order_by()[: operations.COUNTED_OF_EACH].count()
         operations.resume(webhook, at_once=share)
         self.log_change(request, webhook, gettext("Resumed."))
         self.message_user(

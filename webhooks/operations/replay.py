@@ -85,13 +85,14 @@ def count_replay(deliveries: QuerySet[Delivery], *, most: int | None = None) -> 
     :param most: count no more than so many, since who asks would rather not wait.
     """
     if most is not None:
-        deliveries = Delivery.objects.filter(pk__in=deliveries.order_by().values("pk")[:most])
+        some = deliveries.order_by().values("pk")[:most]
+        deliveries = Delivery.objects.using(deliveries.db).filter(pk__in=some)
     rows = list(
         deliveries.order_by()
         .values("webhook_id")
         .annotate(deliveries=Count("id"), first_at=Min("finished_at"))
     )
-    webhooks = Webhook.all_objects.in_bulk([row["webhook_id"] for row in rows])
+    webhooks = Webhook.all_objects.using(deliveries.db).in_bulk([row["webhook_id"] for row in rows])
     counts = [
         ReplayCount(
             webhook=webhooks[row["webhook_id"]],
