@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -240,3 +241,57 @@ def test_a_state_that_a_webhook_was_given_is_not_stopped_like_a_replay() -> None
     assert not operations.stop_replay(job)
     job.refresh_from_db()
     assert job.state == "running"
+
+
+# --- the rest of what a request began -------------------------------------------------------------
+@pytest.mark.both_databases
+def test_the_rest_of_a_replay_leaves_out_what_was_sent_already_however_it_ended() -> None:
+    webhook = a_webhook()
+    rows = [a_delivery(webhook, status=Delivery.Status.DELIVERED).pk for _ in range(4)]
+    chosen = ReplayFilter(webhook=webhook, statuses=("delivered",))
+    assert operations.replay(Delivery.objects.filter(pk__in=rows[:2])) == 2
+    job = operations.replay_rest(chosen)
+    assert job is not None and job.total == 2
+    # The first are delivered again before a worker comes to the job.
+    later = timezone.now() + dt.timedelta(seconds=1)
+    Delivery.objects.filter(pk__in=rows[:2]).update(status="delivered", finished_at=later)
+    operations.work_on_jobs(wait=lambda pause: None)
+    assert pending() == rows[2:]
+    assert operations.replay_rest(ReplayFilter(webhook=webhook)) is None
+
+
+@pytest.mark.both_databases
+def test_a_recovery_is_done_in_slices_and_goes_on_after_a_killed_worker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(jobs, "SLICE", 2)
+    webhook = a_webhook()
+    failed = [a_delivery(webhook).pk for _ in range(3)]
+    for number in range(5):
+        an_event(subject=f"cliente_{number}")
+    since = ago(hours=1)
+    job = operations.recover_rest(webhook, since)
+    assert (job.kind, job.total) == ("recover", 8)
+    for _ in range(3):  # killed after a slice, each time
+        fence = leases.take(job.pk)
+        assert fence is not None and jobs._advance(job.pk, fence, "default") is not None
+        BulkJob.objects.update(leased_until=ago(seconds=1))
+    assert not operations.work_on_jobs(wait=lambda pause: None)
+    job.refresh_from_db()
+    assert (job.changed, job.state) == (8, "done")
+    assert webhook.deliveries.filter(status=PENDING).count() == 8
+    assert set(failed) < set(pending())
+    [entry] = AuditEntry.objects.filter(action="recovered")
+    assert (entry.count, entry.subject) == (8, f"replay_{job.pk}")
+    assert operations.recover(webhook, since).total == 0
+
+
+def test_a_recovery_of_a_webhook_that_is_deleted_meanwhile_ends() -> None:
+    webhook = a_webhook()
+    an_event()
+    job = operations.recover_rest(webhook, ago(hours=1))
+    operations.delete_webhook(webhook)
+    assert not operations.work_on_jobs(wait=lambda pause: None)
+    job.refresh_from_db()
+    assert (job.changed, job.state) == (0, "done")
+    assert not pending()

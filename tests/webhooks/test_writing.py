@@ -241,6 +241,8 @@ def working_on_jobs(elsewhere: Elsewhere) -> None:
     assert operations.stop_replay(job) and operations.resume_replay(job)
     operations.pause(webhook, at_once=0)
     assert operations.jobs_waiting() and operations.job_of(webhook)
+    assert operations.replay_rest(chosen) is not None
+    operations.recover_rest(webhook, ago(hours=1))
     assert not operations.work_on_jobs(wait=lambda pause: None)
     assert set(here(BulkJob).values_list("state", flat=True)) == {"done"}
     assert here(Delivery).filter(status=PENDING, lane=Webhook.Lane.PARKED).count() == 2
@@ -298,7 +300,9 @@ CHANGES: dict[str, Callable[[Elsewhere], None]] = {
     "public_keys": rotating,
     "recipients": forgetting,
     "recover": recovering,
+    "recover_rest": working_on_jobs,
     "replay": replaying,
+    "replay_rest": working_on_jobs,
     "replayable": replaying,
     "resume": resuming,
     "resume_replay": working_on_jobs,

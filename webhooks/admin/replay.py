@@ -186,7 +186,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
-        replays = obj.kind == BulkJob.Kind.REPLAY
+        replays = obj.kind in jobs.CHOSEN
         chosen = jobs.read(obj.chosen) if replays else None
         query = f"webhook={obj.webhook_id}"
         if chosen is not None:

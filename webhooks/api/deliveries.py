@@ -25,7 +25,7 @@ from ..models import Delivery
 from . import descriptions, lookups, representations, schemas
 from .bodies import ReplayBody, checked
 from .events import SUBJECT, PatternFilter, record_view
-from .webhook_actions import Stopwatch
+from .webhook_actions import Share
 
 MAX_IDS = 1_000
 
@@ -141,10 +141,12 @@ class DeliveryViewSet(ApiViewSet):
                     ],
                 }
             )
-        watch = Stopwatch()
-        total = operations.replay(operations.replayable(chosen), progress=watch)
+        share = Share()
+        total = operations.replay(operations.replayable(chosen), progress=share)
+        if share.stopped:
+            operations.replay_rest(chosen, user=request.user)
         return Response(
-            {"dryRun": False, "total": total, "complete": not watch.stopped}, status=202
+            {"dryRun": False, "total": total, "complete": not share.stopped}, status=202
         )
 
 

@@ -24,19 +24,21 @@ from ..models import Webhook
 from . import lookups, representations
 from .bodies import NAMES, RecoveryBody, RotationBody, checked
 
-# A request that replays walks rows for so long at most; the caller asks again for the rest.
-WALK_SECONDS = 15.0
+# A request that replays walks rows for so long at most; the rest is a job.
+WALK_SECONDS = 5.0
 
 
-class Stopwatch:
-    """Progress of an operation in batches, which it stops when the time is over."""
+class Share:
+    """Progress of an operation in batches, which it stops when it was enough for a request."""
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self._end = time.monotonic() + (WALK_SECONDS if seconds is None else seconds)
+    def __init__(self) -> None:
+        self._end = time.monotonic() + WALK_SECONDS
+        self._left = operations.AT_ONCE
         self.stopped = False
 
     def __call__(self, count: int) -> object:
-        if time.monotonic() < self._end:
+        self._left -= count
+        if self._left > 0 and time.monotonic() < self._end:
             return None
         self.stopped = True
         return operations.STOP
@@ -153,8 +155,10 @@ class WebhookActions(ApiViewSet):
         webhook = self.webhook(id, to_change=True)
         values = dict(checked(RecoveryBody(data=request.data)).validated_data)
         dry_run = values.pop("dryRun", False)
-        watch = Stopwatch()
-        recovery = operations.recover(webhook, **values, dry_run=dry_run, progress=watch)
+        share = Share()
+        recovery = operations.recover(webhook, **values, dry_run=dry_run, progress=share)
+        if share.stopped:
+            operations.recover_rest(webhook, **values)
         return Response(
             {
                 "dryRun": dry_run,
@@ -163,7 +167,7 @@ class WebhookActions(ApiViewSet):
                 "total": recovery.total,
                 "gone": recovery.gone,
                 "types": recovery.types,
-                "complete": not watch.stopped,
+                "complete": not share.stopped,
             },
             status=200 if dry_run else 202,
         )

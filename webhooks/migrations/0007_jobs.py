@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[
                     ("replay", "send again"),
+                    ("recover", "recover what was missed"),
                     ("park", "park what waits"),
                     ("release", "release what waited"),
                     ("cancel", "cancel what waits"),

@@ -38,6 +38,7 @@ class BulkJob(models.Model):
 
     class Kind(models.TextChoices):
         REPLAY = "replay", _("send again")
+        RECOVER = "recover", _("recover what was missed")
         # What a webhook has pending, once it was stopped, resumed or deleted.
         PARK = "park", _("park what waits")
         RELEASE = "release", _("release what waited")
@@ -51,7 +52,7 @@ class BulkJob(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.REPLAY)
-    # Of all kinds but a replay, whose conditions may name one.
+    # Of those that follow its state; the others are chosen by conditions, which may name one.
     webhook = models.ForeignKey(
         Webhook,
         verbose_name=_("webhook"),
@@ -67,7 +68,7 @@ class BulkJob(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
-    # Of a replay, a ReplayFilter, as `operations.jobs` writes it.
+    # Of the others, a ReplayFilter, as `operations.jobs` writes it.
     chosen = models.JSONField(_("chosen"), default=dict)
     total = models.PositiveBigIntegerField(_("total"), default=0)  # counted when it began
     # Empty: as fast as the database takes it.

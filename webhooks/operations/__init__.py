@@ -34,6 +34,8 @@ from .health import (
 from .jobs import (
     jobs_waiting,
     newest_delivery,
+    recover_rest,
+    replay_rest,
     resume_replay,
     start_replay,
     stop_replay,
@@ -153,7 +155,9 @@ __all__ = [
     "public_keys",
     "recipients",
     "recover",
+    "recover_rest",
     "replay",
+    "replay_rest",
     "replayable",
     "resume",
     "resume_replay",

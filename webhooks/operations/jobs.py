@@ -18,16 +18,25 @@ from django.db.models import F, Max
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from .. import audit, jobs, moving
+from .. import audit, clock, context, jobs, moving
 from ..databases import refresh, writing
 from ..jobs import SLICE
 from ..models import BulkJob, Delivery, Webhook
 from ..moving import MOST_COUNTED, Step
-from .replay import ReplayFilter, count_replay, replay_batch, replayable
+from .replay import (
+    ReplayFilter,
+    count_replay,
+    create_batch,
+    missing_events,
+    replay_batch,
+    replayable,
+)
 
 RATES = (1, 1000)
 """Deliveries per second: the least and the most."""
 DEFAULT_RATE = 50
+CHOSEN = (BulkJob.Kind.REPLAY, BulkJob.Kind.RECOVER)
+"""Kinds that are chosen by conditions; people stop and resume them."""
 
 
 def newest_delivery() -> int:
@@ -68,6 +77,42 @@ def start_replay(
     return job
 
 
+def replay_rest(chosen: ReplayFilter, *, user: Any = None) -> BulkJob | None:
+    """Have workers go on with a replay that was stopped half-way, as fast as they can.
+
+    What was sent already is not sent twice, however it ended: it was settled after this moment.
+
+    :returns: None where nothing is left.
+    """
+    now = clock.now(using=_using())
+    until = now if chosen.until is None else min(chosen.until, now)
+    try:
+        chosen = dataclasses.replace(chosen, until=until)
+        return start_replay(chosen, user=user, rate=RATES[1])
+    except ValidationError:
+        return None
+
+
+def recover_rest(
+    webhook: Webhook, since: datetime, *, until: datetime | None = None, user: Any = None
+) -> BulkJob:
+    """Have workers go on with a recovery that was stopped half-way."""
+    now = clock.now(using=_using())
+    chosen = ReplayFilter(webhook=webhook, since=since, until=min(until or now, now))
+    missing = writing(missing_events(webhook, since, chosen.until)).order_by()[:MOST_COUNTED]
+    failed = writing(replayable(chosen)).order_by()[:MOST_COUNTED]
+    with transaction.atomic():
+        job: BulkJob = writing(BulkJob).create(
+            kind=BulkJob.Kind.RECOVER,
+            user=user or context.user(),
+            chosen=written(chosen),
+            total=min(MOST_COUNTED, missing.count() + failed.count()),
+            until_id=newest_delivery(),
+        )
+        transaction.on_commit(jobs.hint, robust=True)
+    return job
+
+
 def stop_replay(job: BulkJob, *, user: Any = None) -> bool:
     """Send no more; what was sent is sent. :returns: whether it was running."""
     with transaction.atomic():
@@ -92,7 +137,7 @@ def resume_replay(job: BulkJob, *, user: Any = None) -> bool:
 
 def _replays(job: BulkJob) -> Any:
     """A state that a webhook was given is not stopped half-way: it is given another."""
-    return writing(BulkJob).filter(pk=job.pk, kind=BulkJob.Kind.REPLAY)
+    return writing(BulkJob).filter(pk=job.pk, kind__in=CHOSEN)
 
 
 def jobs_waiting() -> bool:
@@ -140,7 +185,7 @@ def _using() -> str:
 def read(chosen: dict[str, Any]) -> ReplayFilter:
     """What `written` wrote. Its webhook may have been deleted or even pruned since: then nothing
     fits any more."""
-    values = dict(chosen)
+    values = {name: value for name, value in chosen.items() if name != _AFTER}
     if (pk := values.get("webhook")) is not None:
         values["webhook"] = writing(Webhook.all_objects).filter(pk=pk).first() or Webhook(
             pk=UUID(pk), name=pk
@@ -152,6 +197,7 @@ def read(chosen: dict[str, Any]) -> ReplayFilter:
     return ReplayFilter(**values)
 
 
+_AFTER = "after"
 _MOMENTS = {"since", "until", "created_since", "created_until"}
 _TUPLES = {"statuses", "event_patterns", "ids", "event_ids", "errors", "status_codes"}
 
@@ -179,6 +225,8 @@ def _advance(pk: int, fence: int, using: str) -> Step | None:
             return None
         if job.kind == BulkJob.Kind.REPLAY:
             return _send_again(job, using)
+        if job.kind == BulkJob.Kind.RECOVER:
+            return _recover(job, using)
     return moving.advance(pk, fence, using=using)
 
 
@@ -195,6 +243,41 @@ def _send_again(job: BulkJob, using: str) -> Step:
     if done:
         _record(job, "end", job.changed + sent)
     return Step(batch.through, sent, done, pause)
+
+
+def _recover(job: BulkJob, using: str) -> Step:
+    """What failed first; then, where `chosen` has the last event that was gone through, what is
+    missing."""
+    chosen = read(job.chosen)
+    after = job.chosen.get(_AFTER)
+    changes: dict[str, Any] = {"leased_until": jobs.lease(0, using)}
+    webhook, since = chosen.webhook, chosen.since
+    if webhook is None or since is None or webhook.deleted_at is not None:
+        through, changed, done = 0, 0, True  # it was deleted, or pruned, meanwhile
+    elif after is None:
+        deliveries = replayable(chosen).filter(id__lte=job.until_id)
+        batch = replay_batch(deliveries, job.last_id, SLICE)
+        through, changed, done = batch.through, len(batch.sent), False
+        changes["last_id"] = batch.last_id
+        if through < SLICE:
+            changes["chosen"] = {**job.chosen, _AFTER: ""}
+    else:
+        events = writing(missing_events(webhook, since, chosen.until))
+        ids, changed = create_batch(webhook, events, UUID(after) if after else None, SLICE)
+        through, done = len(ids), len(ids) < SLICE
+        if ids:
+            changes["chosen"] = {**job.chosen, _AFTER: str(ids[-1])}
+    if done:
+        changes |= moving.end(using)
+        audit.record(
+            audit.Action.RECOVERED,
+            user=job.user,
+            subject=f"replay_{job.pk}",
+            count=job.changed + changed,
+            detail=f"end: {job.chosen}",
+        )
+    writing(BulkJob).filter(pk=job.pk).update(changed=F("changed") + changed, **changes)
+    return Step(through, changed, done)
 
 
 def _record(job: BulkJob, what: str, count: int | None, user: Any = None) -> None:

@@ -205,14 +205,14 @@ def recover(
     :param since: of the event (what is missing) or of the failure, inclusive; aware.
     :param until: exclusive; None means no end.
     """
-    missing = writing(_missing_events(webhook, since, until))
+    missing = writing(missing_events(webhook, since, until))
     types = dict(
         missing.order_by().values("type").annotate(count=Count("id")).values_list("type", "count")
     )
     chosen = ReplayFilter(webhook=webhook, since=since, until=until)
     failed = replayable(chosen)
     gone = count_gone(chosen)
-    gone += writing(_missing_events(webhook, since, until, kept=False)).count()
+    gone += writing(missing_events(webhook, since, until, kept=False)).count()
     if dry_run:
         failures = writing(failed).count()
         return Recovery(missing=sum(types.values()), failed=failures, types=types, gone=gone)
@@ -223,9 +223,13 @@ def recover(
     return Recovery(missing=tally.count - replayed, failed=replayed, types=types, gone=gone)
 
 
-def _missing_events(
+def missing_events(
     webhook: Webhook, since: datetime, until: datetime | None, *, kept: bool = True
 ) -> QuerySet[Event]:
+    """Events of a time that its patterns cover and for which it has no delivery.
+
+    :param kept: whether their payload is.
+    """
     # What is not fanned out yet will reach the webhook by itself.
     events = Event.objects.filter(occurred_at__gte=since, only_webhook=None, fanned_out=True)
     events = events.exclude(body="") if kept else events.filter(body="")
@@ -249,22 +253,33 @@ def _create_missing(
     last_id = None
     while True:
         with transaction.atomic():
-            remaining = events if last_id is None else events.filter(id__gt=last_id)
-            # What another recovery or pruning has locked is waited for and not left out.
-            batch = list(
-                remaining.order_by("id")
-                .select_for_update(no_key=True, of=("self",))
-                .values_list("id", flat=True)[:batch_size]
-            )
-            if batch:
-                lane = sending_lane(writing(Webhook).get(pk=webhook.pk))
-                made = fanout.owe(fanout.Owed(id, webhook.pk, lane) for id in batch)
-                transaction.on_commit(wakeup.request, robust=True)
-        if batch:
-            tally.add(made, map(event_public_id, batch))
+            batch, made = create_batch(webhook, events, last_id, batch_size)
+        tally.add(made, map(event_public_id, batch))
         if progress(len(batch)) is STOP or len(batch) < batch_size:
             return
         last_id = batch[-1]
+
+
+def create_batch(
+    webhook: Webhook, events: QuerySet[Event], after_id: UUID | None, size: int
+) -> tuple[list[UUID], int]:
+    """Make the deliveries of the next of these events, in the transaction that is open.
+
+    :returns: the events' ids, at the end fewer than asked for; how many deliveries were made.
+    """
+    remaining = events if after_id is None else events.filter(id__gt=after_id)
+    # What another recovery or pruning has locked is waited for and not left out.
+    batch = list(
+        remaining.order_by("id")
+        .select_for_update(no_key=True, of=("self",))
+        .values_list("id", flat=True)[:size]
+    )
+    if not batch:
+        return [], 0
+    lane = sending_lane(writing(Webhook).get(pk=webhook.pk))
+    made = fanout.owe(fanout.Owed(id, webhook.pk, lane) for id in batch)
+    transaction.on_commit(wakeup.request, robust=True)
+    return batch, made
 
 
 def sending_lane(webhook: Webhook) -> int:
