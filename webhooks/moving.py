@@ -208,6 +208,6 @@ def _changes(job: BulkJob, using: str) -> dict[str, Any]:
         return {"lane": Webhook.Lane.PARKED}
     if job.kind == BulkJob.Kind.CANCEL:
         return Delivery.settled(Delivery.Status.CANCELLED)
-    webhook: Webhook = Webhook.all_objects.using(using).get(pk=job.webhook_id)
+    webhook: Webhook = Webhook.all_objects.using(using).get(jobs=job.pk)
     now = When(waits(using), then=clock.at(using=using))
     return {"lane": webhook.home_lane, "next_attempt_at": Case(now, default="next_attempt_at")}

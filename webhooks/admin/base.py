@@ -49,8 +49,10 @@ class NoGuessing(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Who changes something acts upon what is so, not upon what a replica has heard of."""
-        rows = super().get_queryset(request)
-        return rows if request.method in ("GET", "HEAD") else writing(rows)  # type: ignore[no-any-return]
+        rows: QuerySet[Any] = super().get_queryset(request)
+        if request.method not in ("GET", "HEAD"):
+            rows = writing(rows)
+        return rows
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup.partition("__")[0] not in self.not_asked_for and super().lookup_allowed(

@@ -22,7 +22,7 @@ from django.utils.translation import ngettext_lazy
 from .. import failures
 from ..indented import indented
 from ..models import Attempt, BulkJob, Delivery, Webhook
-from ..operations import LastFailure, ReplayFilter, jobs
+from ..operations import MOST_COUNTED, LastFailure, ReplayFilter
 
 _TONES = {
     Delivery.Status.PENDING: "waiting",
@@ -206,7 +206,7 @@ def at_most(count: int, most: int) -> str:
 
 
 def job_progress(job: BulkJob) -> str:
-    total = at_most(job.total, jobs.MOST_COUNTED)
+    total = at_most(job.total, MOST_COUNTED)
     return _("%(sent)d of %(total)s") % {"sent": job.changed, "total": total}
 
 
@@ -214,7 +214,7 @@ def job_share(job: BulkJob) -> int:
     """How far a job has come, in percent."""
     if job.state == BulkJob.State.DONE:
         return 100
-    if job.total < jobs.MOST_COUNTED:
+    if job.total < MOST_COUNTED:
         return min(99, 100 * job.changed // max(1, job.total))
     return min(99, 100 * job.last_id // max(1, job.until_id))
 

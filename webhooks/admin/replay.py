@@ -76,7 +76,7 @@ class ReplayPages(ReadOnlyAdmin):
         self, request: HttpRequest, form: PaceForm, chosen: ReplayFilter, until_id: int
     ) -> HttpResponse:
         deliveries = operations.replayable(chosen).filter(id__lte=until_id)
-        counts = operations.count_replay(deliveries, most=jobs.MOST_COUNTED)
+        counts = operations.count_replay(deliveries, most=operations.MOST_COUNTED)
         total = sum(count.deliveries for count in counts)
         written = {"filter": jobs.written(chosen), "until_id": until_id}
         context = {
@@ -88,7 +88,7 @@ class ReplayPages(ReadOnlyAdmin):
             "counts": counts,
             "total": total,
             "first_at": min((c.first_at for c in counts if c.first_at), default=None),
-            "or_more": total >= jobs.MOST_COUNTED,
+            "or_more": total >= operations.MOST_COUNTED,
             "conditions": presentation.conditions(chosen),
             "chosen": signing.dumps(written, salt=_SALT, compress=True),
         }

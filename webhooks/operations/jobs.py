@@ -64,7 +64,7 @@ def start_replay(
     if not total:
         raise ValidationError(_("Nothing to send again."))
     with transaction.atomic():
-        job = writing(BulkJob).create(
+        job: BulkJob = writing(BulkJob).create(
             kind=BulkJob.Kind.REPLAY,
             user=user,
             chosen=written(chosen),

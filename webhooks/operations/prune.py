@@ -228,13 +228,9 @@ class _Pace:
 
 def _still_settled(ids: list[UUID]) -> QuerySet[Event]:
     # Asked anew now that the events are locked: until then a replay could have begun.
-    return (
-        writing(Event)
-        .filter(id__in=ids)
-        .exclude(  # type: ignore[no-any-return]
-            Exists(Delivery.objects.filter(event=OuterRef("pk"), status=Delivery.Status.PENDING))
-        )
-    )
+    pending = Delivery.objects.filter(event=OuterRef("pk"), status=Delivery.Status.PENDING)
+    events: QuerySet[Event] = writing(Event).filter(id__in=ids).exclude(Exists(pending))
+    return events
 
 
 def _empty(ids: list[UUID]) -> int:
@@ -254,7 +250,8 @@ def _delete(ids: list[UUID]) -> int:
 
 
 def _delete_leftovers(older_than: datetime) -> int:
-    return writing(_leftovers(older_than)).delete()[1].get(Webhook._meta.label, 0)
+    gone: dict[str, int] = writing(_leftovers(older_than)).delete()[1]
+    return gone.get(Webhook._meta.label, 0)
 
 
 def _delete_tallies(older_than: datetime) -> None:

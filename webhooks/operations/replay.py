@@ -235,7 +235,7 @@ def missing_events(
     events = events.exclude(body="") if kept else events.filter(body="")
     if until is not None:
         events = events.filter(occurred_at__lt=until)
-    types = writing(events.order_by().values_list("type", flat=True).distinct())
+    types = writing(events).order_by().values_list("type", flat=True).distinct()
     format = formats.get(webhook.format)
     told = [name for name in wanted(webhook.events, types) if format.tells(name)]
     return events.filter(type__in=told).exclude(

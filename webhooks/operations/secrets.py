@@ -148,7 +148,7 @@ def expire_old_keys(webhook: Webhook) -> int:
         keys = writing(webhook.signing_keys)
         for key in keys.order_by("-created_at", "-id"):
             newest.setdefault(key.algorithm, key.pk)
-        ended = keys.exclude(pk__in=newest.values()).delete()[0]
+        ended: int = keys.exclude(pk__in=newest.values()).delete()[0]
         if ended:
             touch(webhook.pk)
             audit.record(audit.Action.EXPIRED_SECRETS, subject=audit.of(webhook), count=ended)
