@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Case, F, Max, Q, QuerySet, When
 
 from . import clock, context, jobs
@@ -111,7 +111,7 @@ def at_once(job: BulkJob, *, most: int = AT_ONCE) -> int:
             passes += 1
             time.sleep(step.pause)
     jobs.give_up(job.pk, job.fence, using)
-    jobs.hint()
+    transaction.on_commit(jobs.hint, using=using, robust=True)
     return changed
 
 
