@@ -9,11 +9,10 @@ class WebhooksConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401
-        from .operations import jobs
-        from .tasks import publish_replay, publish_wakeup
+        from . import checks, jobs  # noqa: F401
+        from .tasks import publish_jobs, publish_wakeup
         from .wakeup import set_publisher
 
         autodiscover_modules("eventos", "events")
         set_publisher(publish_wakeup)
-        jobs.set_publisher(publish_replay)
+        jobs.set_publisher(publish_jobs)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from .databases import writing
 from .models import Delivery
 
 BATCH_SIZE = 500
@@ -31,7 +32,7 @@ def update_in_batches(
 
     :returns: how many rows were changed.
     """
-    deliveries = deliveries.using(deliveries.select_for_update().db)  # and no replica of it
+    deliveries = writing(deliveries)
     total = 0
     for number in range(passes):
         if number:
@@ -49,13 +50,14 @@ def _one_pass(
     while most is None or changed < most:
         size = batch_size if most is None else min(batch_size, most - changed)
         with transaction.atomic(using=deliveries.db):
-            ids = [
-                row.pk
-                for row in deliveries.filter(id__gt=last_id)
+            # No objects: of a webhook's own deliveries each would be read again, one by one, to
+            # find the webhook that they have in common.
+            ids = list(
+                deliveries.filter(id__gt=last_id)
                 .order_by("id")
                 .select_for_update(skip_locked=True, of=("self",))
-                .only("id")[:size]
-            ]
+                .values_list("id", flat=True)[:size]
+            )
             changed += deliveries.filter(id__in=ids).update(**changes)
         if len(ids) < size:
             break

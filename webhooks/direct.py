@@ -38,4 +38,5 @@ def deliver_now(owed: Delivery, *, at_most_seconds: float | None = None) -> Atte
     if result.status == Delivery.Status.PENDING:
         result.status = Delivery.Status.FAILED
     queue.record([result])
-    return Attempt.objects.using(using).filter(delivery=owed).latest("pk")
+    attempts = Attempt.objects.using(using).select_related("delivery__event", "delivery__webhook")
+    return attempts.filter(delivery=owed).latest("pk")

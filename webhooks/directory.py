@@ -23,6 +23,7 @@ from django.db import connections
 
 from . import breaker, formats, retry
 from .conf import settings
+from .databases import writing
 from .fields import Sealed
 from .formats.base import Format
 from .headers import MASK, check_headers, mask_headers
@@ -151,7 +152,7 @@ def receiver_of(
     :param before: what was known of it until now; keys that it has are not parsed again.
     """
     if keys is None:
-        keys = webhook.signing_keys.order_by("-created_at", "-pk")
+        keys = writing(webhook.signing_keys).order_by("-created_at", "-pk")
     parsed = {} if before is None else {sealed: sealed for _end, sealed in before._keys}
     format = formats.get_or_missing(webhook.format)
     patterns = webhook.events if isinstance(webhook.events, list) else []

@@ -18,19 +18,17 @@ from django.db.models import F, Min, Sum
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from . import audit, outbox, reasons, signals
-from .batches import update_in_batches
+from . import audit, moving, outbox, reasons, signals
 from .conf import settings
 from .context import acting
 from .eventos import DISABLED_EVENT
 from .modelevents import Draft
-from .models import Delivery, Tally, Webhook
+from .models import BulkJob, Tally, Webhook
 from .values import instant
 
 logger = logging.getLogger("webhooks.disabling")
 
-_CLAIMED = (Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED)
-# The engine's thread waits for both.
+# The engine's thread waits for both; workers do the rest of what is parked.
 _PARKED_AT_ONCE = 100  # deliveries
 _REVIEWED_AT_ONCE = 20  # webhooks
 
@@ -69,7 +67,10 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
         draft = Draft(DISABLED_EVENT.name, f"webhook_{webhook.pk}", data, now, data)
         outbox.record([draft], using=using)
         audit.record(audit.Action.DISABLED, subject=audit.of(webhook))
-        transaction.on_commit(lambda: _park(webhook, using), using=using, robust=True)
+        job = moving.begin(webhook, BulkJob.Kind.PARK, using=using)
+        transaction.on_commit(
+            lambda: moving.at_once(job, most=_PARKED_AT_ONCE), using=using, robust=True
+        )
         transaction.on_commit(lambda: _tell(webhook), using=using, robust=True)
     return True
 
@@ -134,14 +135,6 @@ def review_next(after: UUID | None, *, using: str = DEFAULT_DB_ALIAS) -> tuple[i
             if disable(found["webhook"], reason, using=using):
                 return 1, found["webhook"]
     return 0, ids[-1] if len(ids) == _REVIEWED_AT_ONCE else None
-
-
-def _park(webhook: Webhook, using: str) -> None:
-    """A slice of what is pending; the rest is left to mending, since the engine's thread waits."""
-    pending = Delivery.objects.using(using).filter(
-        webhook=webhook, status=Delivery.Status.PENDING, lane__in=_CLAIMED
-    )
-    update_in_batches(pending, {"lane": Webhook.Lane.PARKED}, most=_PARKED_AT_ONCE, passes=1)
 
 
 def _tell(webhook: Webhook) -> None:

@@ -26,7 +26,7 @@ from django.views.decorators.http import require_safe
 
 from . import breaker, heartbeat, latency
 from .conf import settings
-from .models import Attempt, Delivery, Event, ReplayJob, Tally, Webhook
+from .models import Attempt, BulkJob, Delivery, Event, Tally, Webhook
 from .operations.health import oldest_due
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class Collector:
             "Of these: whose machine lacks something, so that they send less at a time.",
             sum(bool(worker.shortage) for worker in workers),
         )
-        running = ReplayJob.objects.filter(state=ReplayJob.State.RUNNING).count()
+        running = BulkJob.objects.filter(
+            kind=BulkJob.Kind.REPLAY, state=BulkJob.State.RUNNING
+        ).count()
         yield _gauge("webhooks_replays_running", "Replays under way.", running)
         if settings.METRICS_PER_WEBHOOK:
             yield from _each_webhook(now)

@@ -47,44 +47,44 @@ def maintain(self: Any) -> None:
             logger.warning("The rest is left to the next webhooks.maintain: no broker.")
 
 
-@shared_task(bind=True, name="webhooks.replay", ignore_result=True)
-def replay(self: Any) -> None:
-    """The hint that there is a replay to do."""
+@shared_task(bind=True, name="webhooks.jobs", ignore_result=True)
+def work(self: Any) -> None:
+    """The hint that there is a job to do."""
     if not self.request.is_eager:
-        _work_on_replays()
+        _work_on_jobs()
 
 
-def publish_replay() -> None:
+def publish_jobs() -> None:
     """Send that hint. Where it is lost, a worker's next sign of life makes up for it.
 
     :raises kombu.exceptions.OperationalError: the broker cannot be reached.
     """
-    replay.apply_async(queue=settings.QUEUE, expires=30, retry=False, ignore_result=True)
+    work.apply_async(queue=settings.QUEUE, expires=30, retry=False, ignore_result=True)
 
 
 @receiver(signals.worker_alive)
-def _look_for_replays(**kwargs: Any) -> None:
+def _look_for_jobs(**kwargs: Any) -> None:
     """In the engine's thread: one query, and no more."""
-    if operations.replays_waiting():
-        _work_on_replays()
+    if operations.jobs_waiting():
+        _work_on_jobs()
 
 
-_replaying = threading.Lock()
+_working = threading.Lock()
 
 
-def _work_on_replays() -> None:
+def _work_on_jobs() -> None:
     """In a thread of its own: a replay waits most of the time, and would block wake-ups."""
 
-    def work() -> None:
-        if not _replaying.acquire(blocking=False):
+    def run() -> None:
+        if not _working.acquire(blocking=False):
             return
         try:
-            while operations.work_on_replays():
+            while operations.work_on_jobs():
                 pass
         except Exception:
-            logger.exception("A replay stumbled; a worker will go on with it.")
+            logger.exception("A job stumbled; a worker will go on with it.")
         finally:
             connections.close_all()
-            _replaying.release()
+            _working.release()
 
-    threading.Thread(target=work, name="webhooks-replays", daemon=True).start()
+    threading.Thread(target=run, name="webhooks-jobs", daemon=True).start()

@@ -137,6 +137,8 @@ class RecordViewSet(ApiViewSet):
         if pk is None:
             raise Http404
         rows = self.model._default_manager.filter(pk=pk)
+        if to_change:  # from where it is written, not from a replica of it
+            rows = rows.using(router.db_for_write(self.model))
         if to_change and connections[rows.db].features.has_select_for_update:
             rows = rows.select_for_update(no_key=True, of=("self",))
         instance = rows.first()

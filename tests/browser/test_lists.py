@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
 LISTS = {
     name: reverse(f"admin:webhooks_{name}_changelist")
-    for name in ("webhook", "delivery", "event", "auditentry", "replayjob")
+    for name in ("webhook", "delivery", "event", "auditentry", "bulkjob")
 }
 TABLET = (1024, 768)
 TOO_WIDE = "results => results.scrollWidth > results.clientWidth"

@@ -12,7 +12,7 @@ from tests.browser.conftest import Visit
 from tests.browser.person import PHONE
 from tests.webhooks.makers import a_delivery, a_tally, a_webhook
 from webhooks import operations
-from webhooks.models import ReplayJob, Worker
+from webhooks.models import BulkJob, Worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -84,15 +84,15 @@ def test_a_replays_buttons_follow_its_state_and_its_progress_is_the_same_region(
     page = person.page
     page.clock.install()
     person.arrive_as(User.objects.create_superuser("ana"))
-    person.open(reverse("admin:webhooks_replayjob_change", args=[job.pk]))
+    person.open(reverse("admin:webhooks_bulkjob_change", args=[job.pk]))
     expect(person.called("Stop")).to_be_visible()
     page.locator("[aria-live]").evaluate("region => { region.before = true; }")
 
-    assert not operations.work_on_replays(wait=lambda seconds: None)
+    assert not operations.work_on_jobs(wait=lambda seconds: None)
     page.clock.fast_forward(2000)
     person.reads("done", where="[aria-live]")
     expect(page.locator("[aria-live]")).to_contain_text("1 of 1 put back in the queue")
     expect(person.called("Stop")).to_have_count(0)
     expect(page.locator("#wh-progress")).not_to_have_attribute("data-wh-live", "2")
     assert page.locator("[aria-live]").evaluate("region => region.before") is True
-    assert ReplayJob.objects.get().state == "done"
+    assert BulkJob.objects.get().state == "done"

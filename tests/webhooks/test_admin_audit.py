@@ -118,7 +118,7 @@ def test_the_trail_names_what_it_speaks_of_and_leads_there(
     for url in (
         page(event),
         "/admin/webhooks/delivery/7/change/",
-        "/admin/webhooks/replayjob/3/change/",
+        "/admin/webhooks/bulkjob/3/change/",
     ):
         assert f'href="{url}"' in html
     assert "webhook_gone-and-pruned" in html

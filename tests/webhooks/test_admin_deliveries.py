@@ -21,7 +21,7 @@ from webhooks import operations
 from webhooks.admin import presentation
 from webhooks.admin.base import BoundedPaginator
 from webhooks.admin.choosing import chosen_by_list
-from webhooks.models import AuditEntry, Delivery, Event, ReplayJob, Webhook
+from webhooks.models import AuditEntry, BulkJob, Delivery, Event, Webhook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
@@ -394,13 +394,13 @@ def test_the_selected_are_sent_again_with_the_permission_only(login: Login) -> N
     assert failed.status == Delivery.Status.FAILED, "the page asks first"
 
     html = agree(client, html).content.decode()
-    operations.work_on_replays(wait=lambda pause: None)
+    operations.work_on_jobs(wait=lambda pause: None)
     failed.refresh_from_db()
     pending.refresh_from_db()
     assert failed.status == Delivery.Status.PENDING
     assert pending.schedule_position == 2
     assert 'data-wh-live="2"' in html
-    job = ReplayJob.objects.get()
+    job = BulkJob.objects.get()
     assert "1 of 1" in client.get(page(job)).content.decode()
     assert "data-wh-live" not in client.get(page(job)).content.decode()
 
@@ -428,7 +428,7 @@ def test_all_that_match_the_list_are_sent_again_and_no_others(login: Login) -> N
     late = a_delivery(webhook, last_error="timeout")
 
     agree(client, html)
-    operations.work_on_replays(wait=lambda pause: None)
+    operations.work_on_jobs(wait=lambda pause: None)
     sent = Delivery.objects.filter(status=Delivery.Status.PENDING).values_list("pk", flat=True)
     assert sorted(sent) == wanted
     assert late.pk not in sent
@@ -533,19 +533,19 @@ def test_nothing_is_sent_again_by_looking_or_without_the_permission(login: Login
     assert login(*LOOK).get(REPLAY).status_code == 403
     client = login(*LOOK, "replay_delivery")
     html = client.get(REPLAY).content.decode()
-    assert not ReplayJob.objects.exists()
+    assert not BulkJob.objects.exists()
     [chosen] = re.findall(r'name="chosen" value="([^"]+)"', html)
     assert login(*LOOK).post(REPLAY, {"chosen": chosen, "rate": 5}).status_code == 403
     assert client.post(REPLAY, {"chosen": chosen + "x", "rate": 5}).status_code == 302
     assert client.post(REPLAY, {"chosen": chosen, "rate": 0}).status_code == 200
-    assert not ReplayJob.objects.exists()
+    assert not BulkJob.objects.exists()
 
 
 def test_a_replay_is_stopped_and_resumed_with_the_permission_only(login: Login) -> None:
     a_delivery(a_webhook())
     job = operations.start_replay(operations.ReplayFilter())
     client = login(*LOOK, "replay_delivery")
-    watcher = login("view_replayjob")
+    watcher = login("view_bulkjob")
     assert page(job, "stop") not in watcher.get(page(job)).content.decode()
     for name in ("stop", "resume"):
         assert watcher.post(page(job, name)).status_code == 403
@@ -586,7 +586,7 @@ def test_a_replays_page_leads_to_the_deliveries_that_it_took(login: Login) -> No
         )
         assert found(client, unescape(url)) == [mine.pk]
         Delivery.objects.filter(pk=mine.pk).update(status="failed")
-    assert DELIVERIES not in login("view_replayjob").get(page(job)).content.decode()
+    assert DELIVERIES not in login("view_bulkjob").get(page(job)).content.decode()
 
 
 def test_a_replay_that_was_stopped_says_so(login: Login) -> None:

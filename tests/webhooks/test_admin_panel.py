@@ -188,7 +188,7 @@ def test_a_banner_says_that_nobody_delivers(login: Login, page: str) -> None:
 def test_a_banner_stands_where_one_waits_for_a_worker(login: Login) -> None:
     delivery = a_delivery(a_webhook())
     job = operations.start_replay(operations.ReplayFilter())
-    client = login("view_webhook", "view_delivery", "view_replayjob")
+    client = login("view_webhook", "view_delivery", "view_bulkjob")
     for row in (delivery, job):
         page = f"/admin/webhooks/{row._meta.model_name}/{row.pk}/change/"
         assert NO_WORKER in client.get(page).content.decode()

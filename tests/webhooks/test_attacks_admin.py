@@ -15,7 +15,7 @@ from tests.webhooks.makers import a_delivery, a_webhook, an_attempt, an_event
 from tests.webhooks.makers import receiver as answering
 from webhooks import operations
 from webhooks.admin import presentation
-from webhooks.models import Delivery, Event, ReplayJob, Webhook
+from webhooks.models import BulkJob, Delivery, Event, Webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -66,7 +66,7 @@ def test_nothing_that_others_wrote_is_read_as_html(root: Client) -> None:
     job = operations.start_replay(operations.ReplayFilter(webhook=webhook, subject=XSS[:100]))
     lists = [
         reverse(f"admin:webhooks_{name}_changelist")
-        for name in ("webhook", "event", "delivery", "auditentry", "replayjob")
+        for name in ("webhook", "event", "delivery", "auditentry", "bulkjob")
     ]
     replaying = reverse("admin:webhooks_delivery_replay_many")
     pages = [
@@ -127,13 +127,13 @@ def test_payloads_cannot_be_guessed_at_through_the_filters_of_a_list(question: s
         ("webhook", "auth_secret__startswith=a"),
         ("webhook", "signing_keys__secret__startswith=a"),
         ("webhook", "owner__password__startswith=m"),
-        ("replayjob", "user__password__startswith=m"),
+        ("bulkjob", "user__password__startswith=m"),
         ("auditentry", "user__password__startswith=m"),
     ],
 )
 def test_nor_what_is_behind_other_lists(model: str, question: str) -> None:
     a_delivery(a_webhook(auth_username="ana"))
-    client = login(*LOOK, "view_auditentry", "view_replayjob")
+    client = login(*LOOK, "view_auditentry", "view_bulkjob")
     url = reverse(f"admin:webhooks_{model}_changelist")
     assert client.get(f"{url}?{question}").status_code == 400
 
@@ -145,7 +145,7 @@ def test_the_lists_own_filters_still_work(root: Client) -> None:
         "delivery": "status__exact=failed",
         "webhook": "status__exact=active&format=x",
         "auditentry": "origin__exact=user",
-        "replayjob": "state__exact=done",
+        "bulkjob": "state__exact=done",
     }.items():
         url = reverse(f"admin:webhooks_{model}_changelist")
         assert root.get(f"{url}?{query}").status_code == 200
@@ -193,8 +193,8 @@ def test_a_replay_whose_webhook_was_pruned_ends_and_holds_no_other_up(root: Clie
     Delivery.objects.filter(webhook=gone).delete()
     Webhook.all_objects.filter(pk=gone.pk).delete()
     assert root.get(page(first)).status_code == 200
-    operations.work_on_replays(seconds=10, wait=lambda seconds: None)
-    states = ReplayJob.objects.order_by("id").values_list("state", "sent")
+    operations.work_on_jobs(seconds=10, wait=lambda seconds: None)
+    states = BulkJob.objects.order_by("id").values_list("state", "changed")
     assert list(states) == [("done", 0), ("done", 1)]
     assert second.total == 1
     assert Event.objects.count() == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from tests.webhooks.makers import a_webhook
+from webhooks import operations
 from webhooks.models import Delivery, Event, Webhook
 from webhooks.operations import ReplayFilter, count_replay, replayable
 
@@ -226,3 +227,47 @@ def test_counting_a_replay_reads_what_it_counts(root: Client) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert sum(count.deliveries for count in count_replay(chosen, most=1000)) == 10
     assert [reads_whole_tables(query["sql"]) for query in captured.captured_queries] == [[], []]
+
+
+def test_a_webhooks_state_changes_at_once_and_what_waits_for_it_follows(
+    root: Client, django_capture_on_commit_callbacks: Any
+) -> None:
+    webhook = Webhook.objects.order_by("name")[0]
+    mine = webhook.deliveries.all()
+    count = mine.update(
+        status=Delivery.Status.PENDING, next_attempt_at=timezone.now(), finished_at=None
+    )
+    assert count > 10 * operations.AT_ONCE
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE webhooks_delivery")
+
+    def left(lane: int, status: str = Delivery.Status.PENDING) -> int:
+        return count - mine.filter(status=status, lane=lane).count()
+
+    page = reverse("admin:webhooks_webhook_change", args=[webhook.pk])
+    changes: dict[str, Callable[[], object]] = {
+        "pause": lambda: root.post(page.replace("change", "pause")),
+        "resume": lambda: root.post(page.replace("change", "resume")),
+        "disable": lambda: operations.disable(webhook, "It fails."),
+        "delete": lambda: operations.delete_webhook(webhook),
+    }
+    for name, change in changes.items():
+        with (
+            CaptureQueriesContext(connection) as captured,
+            django_capture_on_commit_callbacks(execute=True),
+        ):
+            change()
+        assert len(captured) < 80, name
+        whole = [reads_whole_tables(query["sql"]) for query in captured.captured_queries]
+        assert not any(whole), name
+        lane = Webhook.Lane.NORMAL if name == "resume" else Webhook.Lane.PARKED
+        status = Delivery.Status.CANCELLED if name == "delete" else Delivery.Status.PENDING
+        assert left(lane, status) == count - operations.AT_ONCE, "no more than a request does"
+        job = operations.job_of(webhook)
+        assert job is not None and job.total == count
+        # A slice is as cheap at the end as at the beginning.
+        with CaptureQueriesContext(connection) as captured:
+            assert not operations.work_on_jobs(seconds=240, wait=lambda pause: None)
+        slices = -(-count // 500)
+        assert len(captured) < 15 * slices, name
+        assert left(lane, status) == 0, name

@@ -14,8 +14,8 @@ from django.utils import translation
 
 from tests.webhooks.makers import SECRET, a_delivery, a_webhook, an_attempt
 from webhooks import operations
-from webhooks.admin import DeliveryAdmin, EventAdmin, ReplayJobAdmin, WebhookAdmin
-from webhooks.models import Attempt, Delivery, Event, ReplayJob, Webhook
+from webhooks.admin import BulkJobAdmin, DeliveryAdmin, EventAdmin, WebhookAdmin
+from webhooks.models import Attempt, BulkJob, Delivery, Event, Webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +71,7 @@ def _posts() -> list[tuple[str, bool]]:
         WebhookAdmin(Webhook, site),
         DeliveryAdmin(Delivery, site),
         EventAdmin(Event, site),
-        ReplayJobAdmin(ReplayJob, site),
+        BulkJobAdmin(BulkJob, site),
     ):
         for pattern in model_admin.get_urls():
             if isinstance(pattern, URLPattern) and pattern.name:
@@ -86,7 +86,7 @@ def test_an_auditor_sees_all_no_secret_and_can_trigger_nothing() -> None:
     an_attempt(delivery, response_body="Telefone do João")
     job = operations.start_replay(operations.ReplayFilter())
     client = member("Auditor")
-    rows = {"webhook": webhook, "delivery": delivery, "event": delivery.event, "replayjob": job}
+    rows = {"webhook": webhook, "delivery": delivery, "event": delivery.event, "bulkjob": job}
     before = state()
     for name, of_one in _posts():
         model = name.split("_")[1]
@@ -104,7 +104,7 @@ def test_an_auditor_sees_all_no_secret_and_can_trigger_nothing() -> None:
 
 
 def state() -> list[object]:
-    models = (Webhook, Delivery, Event, Attempt, ReplayJob)
+    models = (Webhook, Delivery, Event, Attempt, BulkJob)
     return [list(model._default_manager.order_by("pk").values()) for model in models]
 
 

@@ -8,7 +8,7 @@ own; payloads are masked until somebody with `webhooks.view_payload` asks to see
 from .audit import AuditEntryAdmin
 from .delivery import DeliveryAdmin
 from .event import EventAdmin
-from .replay import ReplayJobAdmin
+from .replay import BulkJobAdmin
 from .webhook import WebhookAdmin
 
-__all__ = ["AuditEntryAdmin", "DeliveryAdmin", "EventAdmin", "ReplayJobAdmin", "WebhookAdmin"]
+__all__ = ["AuditEntryAdmin", "BulkJobAdmin", "DeliveryAdmin", "EventAdmin", "WebhookAdmin"]

@@ -10,11 +10,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
+
+from ..databases import writing
 
 MOST_COUNTED = 10_000
 STYLES = {"all": ("webhooks/admin.css", "webhooks/lists.css")}
@@ -43,6 +46,13 @@ class NoGuessing(admin.ModelAdmin):  # type: ignore[type-arg]
 
     not_asked_for: tuple[str, ...] = ()
     empty_value_display = "—"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Who changes something acts upon what is so, not upon what a replica has heard of."""
+        rows: QuerySet[Any] = super().get_queryset(request)
+        if request.method not in ("GET", "HEAD"):
+            rows = writing(rows)
+        return rows
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         return lookup.partition("__")[0] not in self.not_asked_for and super().lookup_allowed(

@@ -21,8 +21,8 @@ from django.utils.translation import ngettext_lazy
 
 from .. import failures
 from ..indented import indented
-from ..models import Attempt, Delivery, ReplayJob, Webhook
-from ..operations import LastFailure, ReplayFilter, jobs
+from ..models import Attempt, BulkJob, Delivery, Webhook
+from ..operations import MOST_COUNTED, LastFailure, ReplayFilter
 
 _TONES = {
     Delivery.Status.PENDING: "waiting",
@@ -36,9 +36,10 @@ _WEBHOOK_TONES = {
     Webhook.Status.DISABLED: "bad",
 }
 _JOB_TONES = {
-    ReplayJob.State.RUNNING: "waiting",
-    ReplayJob.State.STOPPED: "quiet",
-    ReplayJob.State.DONE: "good",
+    BulkJob.State.RUNNING: "waiting",
+    BulkJob.State.STOPPED: "quiet",
+    BulkJob.State.SUPERSEDED: "quiet",
+    BulkJob.State.DONE: "good",
 }
 HIDDEN = "•••"
 # What tells nobody's data: the envelope, and ids such as cliente_123 or evt_….
@@ -198,8 +199,8 @@ def moment(at: datetime) -> str:
     return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
 
 
-def job_badge(job: ReplayJob) -> SafeString:
-    return badge(job.get_state_display(), _JOB_TONES[ReplayJob.State(job.state)])
+def job_badge(job: BulkJob) -> SafeString:
+    return badge(job.get_state_display(), _JOB_TONES[BulkJob.State(job.state)])
 
 
 def at_most(count: int, most: int) -> str:
@@ -207,17 +208,17 @@ def at_most(count: int, most: int) -> str:
     return str(count) if count < most else _("%(count)d or more") % {"count": most}
 
 
-def job_progress(job: ReplayJob) -> str:
-    total = at_most(job.total, jobs.MOST_COUNTED)
-    return _("%(sent)d of %(total)s") % {"sent": job.sent, "total": total}
+def job_progress(job: BulkJob) -> str:
+    total = at_most(job.total, MOST_COUNTED)
+    return _("%(sent)d of %(total)s") % {"sent": job.changed, "total": total}
 
 
-def job_share(job: ReplayJob) -> int:
+def job_share(job: BulkJob) -> int:
     """How far a job has come, in percent."""
-    if job.state == ReplayJob.State.DONE:
+    if job.state == BulkJob.State.DONE:
         return 100
-    if job.total < jobs.MOST_COUNTED:
-        return min(99, 100 * job.sent // max(1, job.total))
+    if job.total < MOST_COUNTED:
+        return min(99, 100 * job.changed // max(1, job.total))
     return min(99, 100 * job.last_id // max(1, job.until_id))
 
 

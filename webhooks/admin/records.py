@@ -83,7 +83,7 @@ def link(site: AdminSite, subject: str) -> SafeString | str:
 def page_link(site: AdminSite, subject: str) -> SafeString | str:
     """What the audit trail calls a row, as a link to its page where it has one."""
     kind, _, key = subject.partition("_")
-    pages = {"delivery": "delivery", "replay": "replayjob", "evt": "event"}
+    pages = {"delivery": "delivery", "replay": "bulkjob", "evt": "event"}
     id = presentation.event_id(key) if kind == "evt" else key
     if kind not in pages or not id:
         return link(site, subject)

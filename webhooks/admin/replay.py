@@ -1,4 +1,4 @@
-"""Sending many deliveries again: a page that says which and asks, one that shows how it goes."""
+"""Sending many deliveries again: a page that says which and asks. And the pages of all jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import operations
-from ..models import ReplayJob
+from ..models import BulkJob
 from ..operations import ReplayFilter, jobs
 from . import presentation, records
 from .base import ReadOnlyAdmin, button, page_of
@@ -76,7 +76,7 @@ class ReplayPages(ReadOnlyAdmin):
         self, request: HttpRequest, form: PaceForm, chosen: ReplayFilter, until_id: int
     ) -> HttpResponse:
         deliveries = operations.replayable(chosen).filter(id__lte=until_id)
-        counts = operations.count_replay(deliveries, most=jobs.MOST_COUNTED)
+        counts = operations.count_replay(deliveries, most=operations.MOST_COUNTED)
         total = sum(count.deliveries for count in counts)
         written = {"filter": jobs.written(chosen), "until_id": until_id}
         context = {
@@ -88,7 +88,7 @@ class ReplayPages(ReadOnlyAdmin):
             "counts": counts,
             "total": total,
             "first_at": min((c.first_at for c in counts if c.first_at), default=None),
-            "or_more": total >= jobs.MOST_COUNTED,
+            "or_more": total >= operations.MOST_COUNTED,
             "conditions": presentation.conditions(chosen),
             "chosen": signing.dumps(written, salt=_SALT, compress=True),
         }
@@ -114,12 +114,21 @@ def _agreed(text: str) -> tuple[ReplayFilter, int]:
     return jobs.read(written["filter"]), written["until_id"]
 
 
-@admin.register(ReplayJob)
-class ReplayJobAdmin(ReadOnlyAdmin):
-    list_display = ("id", "created_at", "user", "shown_state", "progress", "finished_at")
-    list_filter = ("state",)
-    list_select_related = ("user",)
-    fields = ("user", "created_at", "rate")
+@admin.register(BulkJob)
+class BulkJobAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "kind",
+        "about",
+        "created_at",
+        "user",
+        "shown_state",
+        "progress",
+        "finished_at",
+    )
+    list_filter = ("kind", "state")
+    list_select_related = ("user", "webhook")
+    fields = ("kind", "user", "created_at", "rate")
     readonly_fields = fields
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -128,23 +137,27 @@ class ReplayJobAdmin(ReadOnlyAdmin):
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
-    def get_fields(self, request: HttpRequest, obj: ReplayJob | None = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: BulkJob | None = None) -> Any:
         leads = {"user": (get_user_model(), "user_name")}
         return records.leading(request, self.admin_site, self.fields, leads)
 
     @admin.display(description=_("user"))
-    def user_name(self, job: ReplayJob) -> str:
+    def user_name(self, job: BulkJob) -> str:
         return presentation.user_name(job.user)
 
     def _may_replay(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("webhooks.replay_delivery"))
 
     @admin.display(description=_("state"))
-    def shown_state(self, job: ReplayJob) -> Any:
+    def shown_state(self, job: BulkJob) -> Any:
         return presentation.job_badge(job)
 
-    @admin.display(description=_("sent again"))
-    def progress(self, job: ReplayJob) -> str:
+    @admin.display(description=_("webhook"))
+    def about(self, job: BulkJob) -> str | None:
+        return None if job.webhook is None else job.webhook.name
+
+    @admin.display(description=_("progress"))
+    def progress(self, job: BulkJob) -> str:
         return presentation.job_progress(job)
 
     def get_urls(self) -> list[URLPattern]:
@@ -164,27 +177,34 @@ class ReplayJobAdmin(ReadOnlyAdmin):
         operations.resume_replay(job, user=request.user)
         return HttpResponseRedirect(page_of(job))
 
-    def _allowed(self, request: HttpRequest, object_id: str) -> ReplayJob:
-        job: ReplayJob | None = self.get_object(request, object_id)
+    def _allowed(self, request: HttpRequest, object_id: str) -> BulkJob:
+        job: BulkJob | None = self.get_object(request, object_id)
         if job is None:
             raise Http404
         if not self._may_replay(request):
             raise PermissionDenied
         return job
 
-    def story(self, request: HttpRequest, obj: ReplayJob) -> dict[str, Any]:
-        chosen = jobs.read(obj.chosen)
+    def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
+        replays = obj.kind in jobs.CHOSEN
+        chosen = jobs.read(obj.chosen) if replays else None
+        query = f"webhook={obj.webhook_id}"
+        if chosen is not None:
+            query = presentation.list_query(chosen)
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
+            "replays": replays,
             "state": presentation.job_badge(obj),
             "progress": presentation.job_progress(obj),
             "share": presentation.job_share(obj),
-            "running": obj.state == ReplayJob.State.RUNNING,
-            "stopped": obj.state == ReplayJob.State.STOPPED,
-            "conditions": presentation.conditions(chosen),
-            "deliveries_url": f"{list_url}?{presentation.list_query(chosen)}"
+            "running": obj.state == BulkJob.State.RUNNING,
+            "stopped": obj.state == BulkJob.State.STOPPED,
+            "conditions": [(gettext("webhook"), obj.webhook)]
+            if chosen is None
+            else presentation.conditions(chosen),
+            "deliveries_url": f"{list_url}?{query}"
             if request.user.has_perm("webhooks.view_delivery")
             else "",
-            "may_replay": self._may_replay(request),
+            "may_replay": replays and self._may_replay(request),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -26,7 +26,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from .. import formats, operations
 from ..addresses import without_query_values
-from ..models import Delivery, Webhook
+from ..databases import writing
+from ..models import BulkJob, Delivery, Webhook
 from . import option_fields, presentation, records
 from .base import SCRIPTS, STYLES, StoryAdmin, page_of
 from .charts import sparkline
@@ -91,6 +92,13 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         """Whoever sees no secret in an address does not find it out by searching either."""
         return ("name", "url") if self.has_change_permission(request) else ("name",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Webhook]:
+        """A form that is saved has the row locked from the moment when it reads it."""
+        rows: QuerySet[Webhook] = super().get_queryset(request)
+        if getattr(request, "is_to_be_locked", False) and connections[rows.db].in_atomic_block:
+            rows = rows.select_for_update(of=("self",))
+        return rows
+
     # --- the list ---------------------------------------------------------------------------
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return HealthChangeList
@@ -148,6 +156,8 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
         main = ["name", "url", "event_types", "patterns", "format"]
         if obj is None:
             main += ["secret", "token"]
+        else:
+            main += ["shown"]
         return [
             (None, {"fields": main}),
             *option_fields.fieldsets(),
@@ -197,6 +207,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
             if sent_before is not None:
                 return self._say_sent_before(request, sent_before)
             self._vet_address(request)
+            request.is_to_be_locked = True  # type: ignore[attr-defined]
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except IntegrityError:
@@ -223,7 +234,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
             token = UUID(request.POST.get("token", ""))
         except ValueError:
             return None
-        found: Webhook | None = Webhook.objects.filter(pk=token).first()
+        found: Webhook | None = writing(Webhook).filter(pk=token).first()
         return found
 
     def _say_sent_before(self, request: HttpRequest, webhook: Webhook) -> HttpResponse:
@@ -280,8 +291,15 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
 
     def story(self, request: HttpRequest, obj: Webhook) -> dict[str, Any]:
         health = operations.health([obj])[obj.pk]
+        job = operations.job_of(obj)
         return {
             "webhook": obj,
+            "job": job,
+            "job_progress": "" if job is None else presentation.job_progress(job),
+            "job_share": 0 if job is None else presentation.job_share(job),
+            "job_url": page_of(job)
+            if job is not None and records.may_see(request, self.admin_site, BulkJob)
+            else "",
             "state": presentation.webhook_badge(obj),
             "health": health,
             "pending": presentation.at_most(health.pending, operations.COUNTED_OF_EACH),
@@ -308,12 +326,21 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
         # The page's own transaction is open: cancelled in there, all that it has pending would be
         # locked until it ends.
-        operations.mark_deleted(obj)
-        transaction.on_commit(partial(operations.cancel_owed, obj), robust=True)
+        self._delete(request, obj, self.shares())
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        shares = self.shares()
         for webhook in queryset:
-            self.delete_model(request, webhook)
+            self._delete(request, webhook, shares)
+
+    def _delete(self, request: HttpRequest, webhook: Webhook, shares: Iterator[int]) -> None:
+        job = operations.mark_deleted(webhook)
+
+        def cancel() -> None:
+            operations.cancel_owed(job, at_once=next(shares))
+            self.say_what_follows(request, webhook)
+
+        transaction.on_commit(cancel, robust=True)
 
 
 def _some(events: list[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin, messages
@@ -19,13 +20,15 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from .. import formats, gate, operations, reasons
 from ..conf import settings
-from ..models import SigningKey, Webhook
+from ..databases import writing
+from ..models import Delivery, SigningKey, Webhook
 from . import presentation
 from .base import button, page_of
 from .snippets import public_snippets, snippets
 from .webhook_form import RotateForm
 
 MOST_TESTED = 5
+MOVING_SECONDS = 5.0  # for several together: then workers do the rest
 SECRETS = ("secret", "auth_secret", "headers")
 
 
@@ -99,7 +102,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
     def rotate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET asks how, POST does it and shows the new secret, once."""
         webhook = self._allowed(request, object_id, self.has_rotate_permission(request))
-        newest = webhook.signing_keys.values_list("pk", flat=True).first()
+        newest = writing(webhook.signing_keys).values_list("pk", flat=True).first()
         initial = {
             "newest": newest,
             "overlap_hours": f"{settings.SECRET_OVERLAP_SECONDS / 3600:g}",
@@ -177,13 +180,13 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
     # --- actions on several -----------------------------------------------------------------
     @admin.action(description=_("Pause the selected webhooks"), permissions=["change"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        for webhook in queryset:
-            self._pause(request, webhook)
+        for webhook, share in zip(queryset, self.shares(), strict=False):
+            self._pause(request, webhook, share)
 
     @admin.action(description=_("Resume the selected webhooks"), permissions=["change"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        for webhook in queryset:
-            self._resume(request, webhook)
+        for webhook, share in zip(queryset, self.shares(), strict=False):
+            self._resume(request, webhook, share)
 
     @admin.action(description=_("Send a test to the selected webhooks"), permissions=["test"])
     def test_selected(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
@@ -214,8 +217,30 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
                 messages.WARNING,
             )
 
-    def _pause(self, request: HttpRequest, webhook: Webhook) -> None:
-        operations.pause(webhook, reasons.known("by", user=request.user.get_username()))
+    def shares(self) -> Iterator[int]:
+        """How many deliveries a request moves at once for each of several webhooks: the usual, and
+        none once it has taken long."""
+        until = time.monotonic() + MOVING_SECONDS
+        while True:
+            yield operations.AT_ONCE if time.monotonic() < until else 0
+
+    def say_what_follows(self, request: HttpRequest, webhook: Webhook) -> None:
+        """Where all of it was more than a request does."""
+        job = operations.job_of(webhook)
+        if job is None:
+            return
+        left = presentation.at_most(max(0, job.total - job.changed), operations.MOST_COUNTED)
+        text = gettext(
+            "“%(name)s”: of its deliveries, moved at once: %(changed)d. To follow, by workers: "
+            "%(left)s."
+        ) % {"name": webhook.name, "changed": job.changed, "left": left}
+        self.message_user(request, text, messages.INFO)
+
+    def _pause(
+        self, request: HttpRequest, webhook: Webhook, share: int = operations.AT_ONCE
+    ) -> None:
+        by = reasons.known("by", user=request.user.get_username())
+        operations.pause(webhook, by, at_once=share)
         self.log_change(request, webhook, gettext("Paused."))
         self.message_user(
             request,
@@ -223,10 +248,14 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
             % {"name": webhook.name},
             messages.SUCCESS,
         )
+        self.say_what_follows(request, webhook)
 
-    def _resume(self, request: HttpRequest, webhook: Webhook) -> None:
-        waiting = operations.health([webhook])[webhook.pk].pending
-        operations.resume(webhook)
+    def _resume(
+        self, request: HttpRequest, webhook: Webhook, share: int = operations.AT_ONCE
+    ) -> None:
+        pending = writing(webhook.deliveries).filter(status=Delivery.Status.PENDING)
+        waiting = pending.order_by()[: operations.COUNTED_OF_EACH].count()
+        operations.resume(webhook, at_once=share)
         self.log_change(request, webhook, gettext("Resumed."))
         self.message_user(
             request,
@@ -238,6 +267,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
             % {"name": webhook.name, "count": waiting},
             messages.SUCCESS,
         )
+        self.say_what_follows(request, webhook)
 
     def _test(self, request: HttpRequest, webhook: Webhook) -> Any:
         """:returns: the delivery."""

@@ -12,12 +12,15 @@ from django.utils.formats import number_format
 from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
 from .. import catalog, formats, operations
 from ..conf import settings
+from ..databases import writing
 from ..eventos import DISABLED_EVENT
 from ..models import SigningKey, Webhook
+from . import merging
 from .form_fields import (
     HeadersField,
     ScheduleField,
@@ -46,6 +49,8 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
 
     # Also the new webhook's id, so that the same form sent twice makes one webhook.
     token = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7, required=False)
+    # What the form was shown with: see merging.py.
+    shown = forms.CharField(widget=forms.HiddenInput, required=False)
     event_types = forms.MultipleChoiceField(label=_("Events"), widget=EventsWidget, required=False)
     patterns = forms.CharField(
         label=_("Patterns"),
@@ -113,6 +118,8 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
         webhook = self.instance
         if webhook._state.adding:
             return
+        self._before = merging.stored(webhook)
+        self._initially("shown", merging.fingerprints(webhook))
         known = {event_type.name for event_type in catalog.subscribable()}
         self.show_options(webhook)
         self._initially("event_types", [name for name in webhook.events if name in known])
@@ -164,7 +171,7 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
 
     def clean_token(self) -> UUID:
         token: UUID = self.cleaned_data["token"] or uuid7()
-        if self.instance._state.adding and Webhook.all_objects.filter(pk=token).exists():
+        if self.instance._state.adding and writing(Webhook.all_objects).filter(pk=token).exists():
             raise ValidationError(gettext("This form was sent before."), code="sent")
         return token
 
@@ -183,6 +190,13 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
             )
         return secret
 
+    @sensitive_variables()
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.instance._state.adding:
+            merging.keep_sealed(self.instance, cleaned, cleaned.get("shown", ""))
+        return cleaned
+
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
         webhook, cleaned = self.instance, self.cleaned_data
@@ -195,6 +209,8 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
             stored = {} if "format" in self.changed_data else stored_options(webhook)
             webhook.format_options = self.options(webhook.format, stored)
             self.forget_other_options(webhook.format)
+        if not webhook._state.adding:
+            merging.leave_untouched(webhook, self._before, cleaned.get("shown", ""))
         try:
             operations.clean_webhook(webhook, resolve=False)
         except ValidationError as error:

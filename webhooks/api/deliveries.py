@@ -20,11 +20,12 @@ from api_common.views import ApiViewSet
 
 from .. import audit, catalog, operations, patterns
 from ..context import acting
+from ..databases import writing
 from ..models import Delivery
 from . import descriptions, lookups, representations, schemas
 from .bodies import ReplayBody, checked
 from .events import SUBJECT, PatternFilter, record_view
-from .webhook_actions import Stopwatch
+from .webhook_actions import Share
 
 MAX_IDS = 1_000
 
@@ -109,12 +110,12 @@ class DeliveryViewSet(ApiViewSet):
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, id: str) -> Response:
         """Send it again, from the start of the schedule, with the same event id."""
-        delivery = _delivery(id)
+        delivery = _delivery(id, writing(_rows()))
         etags.check_if_match(request, representations.delivery(delivery))
         chosen = operations.ReplayFilter(statuses=operations.SETTLED, ids=(delivery.pk,))
         if not operations.replay(operations.replayable(chosen)):
             raise Problem("conflict", _why_not(delivery))
-        return self.answer(representations.delivery(_delivery(id)), status=202)
+        return self.answer(representations.delivery(_delivery(id, writing(_rows()))), status=202)
 
     @action(detail=False, methods=["post"], url_path="replay")
     def replay_many(self, request: Request) -> Response:
@@ -140,10 +141,12 @@ class DeliveryViewSet(ApiViewSet):
                     ],
                 }
             )
-        watch = Stopwatch()
-        total = operations.replay(operations.replayable(chosen), progress=watch)
+        share = Share()
+        total = operations.replay(operations.replayable(chosen), progress=share)
+        if share.stopped:
+            operations.replay_rest(chosen, user=request.user)
         return Response(
-            {"dryRun": False, "total": total, "complete": not watch.stopped}, status=202
+            {"dryRun": False, "total": total, "complete": not share.stopped}, status=202
         )
 
 

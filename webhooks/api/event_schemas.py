@@ -123,7 +123,7 @@ RECOVERY = Named(
             "types": {"type": "object", "additionalProperties": COUNT},
             "complete": {
                 **YES_NO,
-                "description": _("false: there is more; ask again for the rest."),
+                "description": _("false: there was more than a request does; workers do the rest."),
             },
         }
     ),

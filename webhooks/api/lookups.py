@@ -7,6 +7,7 @@ from uuid import UUID
 
 from rest_framework.request import Request
 
+from ..databases import writing
 from ..models import Event, Webhook
 
 _EVENT = re.compile(r"evt_[0-9a-f]{32}")
@@ -16,7 +17,7 @@ _DELIVERY = re.compile(r"delivery_([1-9][0-9]{0,17})")
 def webhook(text: str) -> Webhook | None:
     """One that was not deleted."""
     id = webhook_id(text)
-    return None if id is None else Webhook.objects.filter(pk=id).first()
+    return None if id is None else writing(Webhook).filter(pk=id).first()
 
 
 def webhook_id(text: str) -> UUID | None:

@@ -10,7 +10,7 @@ as soon as an app tells it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -29,6 +29,7 @@ from api_common.views import ApiView
 from .. import operations
 from ..addresses import without_query_values
 from ..context import acting
+from ..databases import writing
 from ..formats import rd_station as format
 from ..models import Webhook
 from . import lookups, rd_descriptions
@@ -122,7 +123,7 @@ class Subscriptions(_View):
                 name=f"RD Station: {values['event_type']}",
                 format=format.RDStation.name,
                 owner=request.user,
-                **_settings(values),
+                **_settings(values, values),
             )
         except ValidationError as error:
             raise problems.django_problem(error) from error
@@ -141,16 +142,16 @@ class Subscription(_View):
         return Response(represent(_subscription(uuid), request))
 
     def put(self, request: Request, uuid: str) -> Response:
-        webhook = _subscription(uuid)
+        webhook = _subscription(uuid, to_change=True)
         values = read(request.data, represent(webhook, request))
         try:
-            webhook = operations.update_webhook(webhook, **_settings(values))
+            webhook = operations.update_webhook(webhook, **_settings(values, request.data))
         except ValidationError as error:
             raise problems.django_problem(error, _ELSEWHERE) from error
         return Response(represent(webhook, request))
 
     def delete(self, request: Request, uuid: str) -> Response:
-        operations.delete_webhook(_subscription(uuid))
+        operations.delete_webhook(_subscription(uuid, to_change=True))
         return Response(status=204)
 
 
@@ -262,14 +263,17 @@ def _no_option(field: str, known: Any) -> FieldError:
     return FieldError(field, text, "invalid_option")
 
 
-def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the webhook that a subscription is."""
+def _settings(values: Mapping[str, Any], named: Collection[str]) -> dict[str, Any]:
+    """Of the webhook that a subscription is, what was named."""
     kept = ("entity_type", "event_identifiers", "include_relations")
-    return {
-        "url": values["url"],
-        "events": [TYPES[values["event_type"]]],
-        "format_options": {name: values[name] for name in kept},
-    }
+    found: dict[str, Any] = {}
+    if "url" in named:
+        found["url"] = values["url"]
+    if "event_type" in named:
+        found["events"] = [TYPES[values["event_type"]]]
+    if "event_type" in named or any(name in named for name in kept):
+        found["format_options"] = {name: values[name] for name in kept}
+    return found
 
 
 def _rows() -> QuerySet[Webhook]:
@@ -280,9 +284,10 @@ def _rows() -> QuerySet[Webhook]:
     return rows
 
 
-def _subscription(text: str) -> Webhook:
+def _subscription(text: str, *, to_change: bool = False) -> Webhook:
+    rows = writing(_rows()) if to_change else _rows()
     id = lookups.webhook_id(text)
-    found = None if id is None else _rows().filter(pk=id).first()
+    found = None if id is None else rows.filter(pk=id).first()
     if found is None:
         raise Http404
     return found

@@ -9,7 +9,7 @@ from .. import failures, operations
 from ..addresses import without_query_values
 from ..catalog import EventType
 from ..conf import settings
-from ..models import Attempt, Delivery, Event, SigningKey, Webhook
+from ..models import Attempt, BulkJob, Delivery, Event, SigningKey, Webhook
 from ..values import instant
 
 
@@ -151,8 +151,8 @@ def _timeout(webhook: Webhook) -> float:
     return seconds
 
 
-def health(found: Webhook, state: operations.Health) -> dict[str, Any]:
-    """How a webhook fares."""
+def health(found: Webhook, state: operations.Health, running: BulkJob | None) -> dict[str, Any]:
+    """How a webhook fares, and the job that moves what it has pending."""
     failure, latency = state.last_failure, state.day.latency
     return {
         "status": found.status,
@@ -170,6 +170,17 @@ def health(found: Webhook, state: operations.Health) -> dict[str, Any]:
             "deliveryId": delivery_id(failure.delivery_id),
             "message": failure.sentence,
         },
+        "job": None if running is None else job(running),
+    }
+
+
+def job(found: BulkJob) -> dict[str, Any]:
+    """How far it has come with moving what its webhook has pending."""
+    return {
+        "kind": found.kind,
+        "changed": found.changed,
+        "total": found.total,
+        "createdAt": moment(found.created_at),
     }
 
 

@@ -169,6 +169,25 @@ HEALTH = Named(
             "lastFailure": nullable(
                 object_of({"at": MOMENT, "deliveryId": DELIVERY_ID, "message": TEXT})
             ),
+            "job": {
+                **nullable(
+                    object_of(
+                        {
+                            "kind": {"enum": ["park", "release", "cancel"]},
+                            "changed": COUNT,
+                            "total": {
+                                **COUNT,
+                                "description": _("Counted up to 100000: so many, or more."),
+                            },
+                            "createdAt": MOMENT,
+                        }
+                    )
+                ),
+                "description": _(
+                    "What workers still move of what is pending, after it was paused or enabled; "
+                    "null: nothing."
+                ),
+            },
         }
     ),
 )

@@ -11,6 +11,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.decorators import action
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,23 +20,26 @@ from api_common.problems import Problem, django_problem
 from api_common.views import ApiViewSet
 
 from .. import gate, operations
+from ..databases import writing
 from ..models import Webhook
 from . import lookups, representations
 from .bodies import NAMES, RecoveryBody, RotationBody, checked
 
-# A request that replays walks rows for so long at most; the caller asks again for the rest.
-WALK_SECONDS = 15.0
+# A request that replays walks rows for so long at most; the rest is a job.
+WALK_SECONDS = 5.0
 
 
-class Stopwatch:
-    """Progress of an operation in batches, which it stops when the time is over."""
+class Share:
+    """Progress of an operation in batches, which it stops when it was enough for a request."""
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self._end = time.monotonic() + (WALK_SECONDS if seconds is None else seconds)
+    def __init__(self) -> None:
+        self._end = time.monotonic() + WALK_SECONDS
+        self._left = operations.AT_ONCE
         self.stopped = False
 
     def __call__(self, count: int) -> object:
-        if time.monotonic() < self._end:
+        self._left -= count
+        if self._left > 0 and time.monotonic() < self._end:
             return None
         self.stopped = True
         return operations.STOP
@@ -60,7 +64,10 @@ class WebhookActions(ApiViewSet):
         :raises Http404: there is none.
         """
         pk = lookups.webhook_id(id)
-        rows = Webhook.objects.select_for_update() if lock else Webhook.objects.all()
+        # What a request acts upon, and what it answers once it has acted, is no replica's.
+        looks = self.request.method in SAFE_METHODS
+        rows = Webhook.objects.all() if looks else writing(Webhook)
+        rows = rows.select_for_update() if lock else rows
         found: Webhook | None = None if pk is None else rows.filter(pk=pk).first()
         if found is None:
             raise Http404
@@ -102,7 +109,8 @@ class WebhookActions(ApiViewSet):
         filters.refuse_unknown(request, ())
         webhook = self.webhook(id)
         state = operations.health([webhook])[webhook.pk]
-        return Response(representations.health(webhook, state))
+        job = operations.job_of(webhook)
+        return Response(representations.health(webhook, state, job))
 
     @action(detail=True, methods=["post"])
     def test(self, request: Request, id: str) -> Response:
@@ -136,7 +144,7 @@ class WebhookActions(ApiViewSet):
     @sensitive_variables()
     def rotate_secret(self, request: Request, id: str) -> Response:
         """Give it a new secret, answered this once, or new keys; the old ones sign for a while."""
-        webhook = self.webhook(id, to_change=True)
+        webhook = self.webhook(id, to_change=True, lock=True)
         values = dict(checked(RotationBody(data=request.data)).validated_data)
         try:
             secret = operations.rotate_secret(webhook, **values)
@@ -147,7 +155,8 @@ class WebhookActions(ApiViewSet):
     @action(detail=True, methods=["post"], url_path="expire-secrets")
     def expire_secrets(self, request: Request, id: str) -> Response:
         """End a rotation's overlap now: only the newest secret signs on."""
-        return Response({"expired": operations.expire_old_keys(self.webhook(id, to_change=True))})
+        webhook = self.webhook(id, to_change=True, lock=True)
+        return Response({"expired": operations.expire_old_keys(webhook)})
 
     @action(detail=True, methods=["post"])
     def recover(self, request: Request, id: str) -> Response:
@@ -155,8 +164,10 @@ class WebhookActions(ApiViewSet):
         webhook = self.webhook(id, to_change=True)
         values = dict(checked(RecoveryBody(data=request.data)).validated_data)
         dry_run = values.pop("dryRun", False)
-        watch = Stopwatch()
-        recovery = operations.recover(webhook, **values, dry_run=dry_run, progress=watch)
+        share = Share()
+        recovery = operations.recover(webhook, **values, dry_run=dry_run, progress=share)
+        if share.stopped:
+            operations.recover_rest(webhook, **values)
         return Response(
             {
                 "dryRun": dry_run,
@@ -165,7 +176,7 @@ class WebhookActions(ApiViewSet):
                 "total": recovery.total,
                 "gone": recovery.gone,
                 "types": recovery.types,
-                "complete": not watch.stopped,
+                "complete": not share.stopped,
             },
             status=200 if dry_run else 202,
         )
@@ -174,5 +185,5 @@ class WebhookActions(ApiViewSet):
 def _state(webhook: Webhook) -> list[Any]:
     """What its ETag is made of: what is masked, and the secret, may change while the answer reads
     as before, even within the second that it tells."""
-    newest = webhook.signing_keys.order_by("-pk").values_list("pk", flat=True).first()
+    newest = writing(webhook.signing_keys).order_by("-pk").values_list("pk", flat=True).first()
     return [representations.webhook(webhook, whole_url=True), webhook.updated_at, newest]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_variables
@@ -97,7 +98,9 @@ class WebhookViewSet(WebhookActions):
         return self._change(id)
 
     def destroy(self, request: Request, id: str) -> Response:
-        operations.delete_webhook(self.webhook(id, to_change=True))
+        with transaction.atomic():  # what If-Match names is what is deleted
+            job = operations.mark_deleted(self.webhook(id, to_change=True, lock=True))
+        operations.cancel_owed(job)
         return Response(status=204)
 
     @action(detail=True, methods=["post"])

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from .delivery import Attempt, Delivery
 from .event import Event, Subject, event_public_id
-from .operation import AppendOnly, AuditEntry, ReplayJob, Worker
+from .operation import AppendOnly, AuditEntry, BulkJob, Worker
 from .webhook import LiveWebhooks, SigningKey, Tally, Webhook, WebhookQuerySet, touch
 
 __all__ = [
     "AppendOnly",
     "Attempt",
     "AuditEntry",
+    "BulkJob",
     "Delivery",
     "Event",
     "LiveWebhooks",
-    "ReplayJob",
     "SigningKey",
     "Subject",
     "Tally",

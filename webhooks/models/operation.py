@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from .event import Event
+from .webhook import Webhook
 
 
 class Worker(models.Model):
@@ -34,15 +35,33 @@ class Worker(models.Model):
         return self.id
 
 
-class ReplayJob(models.Model):
-    """A replay of many deliveries, done a slice at a time by workers; see operations/jobs.py."""
+class BulkJob(models.Model):
+    """A change of many deliveries, done a slice at a time by workers; see jobs.py."""
+
+    class Kind(models.TextChoices):
+        REPLAY = "replay", _("send again")
+        RECOVER = "recover", _("recover what was missed")
+        # What a webhook has pending, once it was stopped, resumed or deleted.
+        PARK = "park", _("park what waits")
+        RELEASE = "release", _("release what waited")
+        CANCEL = "cancel", _("cancel what waits")
 
     class State(models.TextChoices):
         RUNNING = "running", _("running")
         STOPPED = "stopped", _("stopped")  # by a person; can be resumed
+        SUPERSEDED = "superseded", _("superseded")  # the webhook got another state meanwhile
         DONE = "done", _("done")
 
     id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default=Kind.REPLAY)
+    # Of those that follow its state; the others are chosen by conditions, which may name one.
+    webhook = models.ForeignKey(
+        Webhook,
+        verbose_name=_("webhook"),
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="jobs",
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     user = models.ForeignKey(
         django_settings.AUTH_USER_MODEL,
@@ -51,33 +70,45 @@ class ReplayJob(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
-    chosen = models.JSONField(_("chosen"))  # a ReplayFilter, as `operations.jobs` writes it
-    total = models.PositiveBigIntegerField(_("total"))  # counted when it began
-    rate = models.PositiveIntegerField(_("deliveries per second"))
+    # Of the others, a ReplayFilter, as `operations.jobs` writes it.
+    chosen = models.JSONField(_("chosen"), default=dict)
+    total = models.PositiveBigIntegerField(_("total"), default=0)  # counted when it began
+    # Empty: as fast as the database takes it.
+    rate = models.PositiveIntegerField(_("deliveries per second"), null=True)
     state = models.CharField(
         _("state"), max_length=10, choices=State.choices, default=State.RUNNING
     )
     # The ids that it has gone through, and where it ends: what comes later is not its business.
     last_id = models.PositiveBigIntegerField(default=0)
     until_id = models.PositiveBigIntegerField()
-    sent = models.PositiveBigIntegerField(_("sent again"), default=0)
+    changed = models.PositiveBigIntegerField(_("changed"), default=0)
+    # Rows that others had locked, since it last began at the first; it comes back for them.
+    passed_over = models.PositiveBigIntegerField(default=0)
     # A worker has it until then; while nobody has, whoever looks takes it on.
     leased_until = models.DateTimeField(null=True)
+    # Rises with every lease: who comes back after the end of theirs changes nothing.
+    fence = models.PositiveIntegerField(default=0)
     finished_at = models.DateTimeField(_("finished at"), null=True)
 
     class Meta:
-        verbose_name = _("replay")
-        verbose_name_plural = _("replays")
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
         ordering = ("-id",)
         default_permissions = ("view",)
         indexes = [
             models.Index(
-                fields=["id"], condition=Q(state="running"), name="webhooks_replayjob_running"
+                fields=["id"], condition=Q(state="running"), name="webhooks_bulkjob_running"
+            )
+        ]
+        constraints = [
+            # The newest wish alone is carried out.
+            models.UniqueConstraint(
+                fields=["webhook"], condition=Q(state="running"), name="webhooks_bulkjob_one"
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self._meta.verbose_name} {self.pk}"
+        return f"{self.get_kind_display()} {self.pk}"
 
 
 class AppendOnly(models.QuerySet["AuditEntry"]):

@@ -187,7 +187,7 @@ class Webhook(models.Model):
                 kwargs["update_fields"] = {*fields, "version", "updated_at"}
         super().save(*args, **kwargs)
         if "version" in self.__dict__ and hasattr(self.version, "resolve_expression"):
-            self.refresh_from_db(fields=["version"])
+            self.refresh_from_db(using=self._state.db, fields=["version"])
 
 
 class SigningKey(models.Model):

@@ -6,6 +6,7 @@ again. Wrong values raise `django.core.exceptions.ValidationError` with a messag
 """
 
 from ..heartbeat import alive as workers
+from ..moving import AT_ONCE, MOST_COUNTED
 from ._batches import STOP
 from .choosing import DeliveryFilter, matching
 from .counts import Span, sparklines
@@ -31,12 +32,14 @@ from .health import (
     health,
 )
 from .jobs import (
+    jobs_waiting,
     newest_delivery,
-    replays_waiting,
+    recover_rest,
+    replay_rest,
     resume_replay,
     start_replay,
     stop_replay,
-    work_on_replays,
+    work_on_jobs,
 )
 from .maintenance import maintain
 from .panel import Alarm, Panel, alarm, panel
@@ -56,7 +59,16 @@ from .replay import (
 from .roles import ROLES, ensure_roles
 from .secrets import active_keys, expire_old_keys, public_key, public_keys, rotate_secret
 from .sooner import MOST_AT_ONCE, hastenable, try_now
-from .states import cancel_owed, delete_webhook, disable, mark_deleted, pause, resume
+from .states import (
+    cancel_owed,
+    delete_webhook,
+    disable,
+    job_of,
+    jobs_of,
+    mark_deleted,
+    pause,
+    resume,
+)
 from .testing import send_test
 from .validation import clean_secret, clean_url, clean_webhook
 from .webhooks import (
@@ -70,12 +82,14 @@ from .webhooks import (
 )
 
 __all__ = [
+    "AT_ONCE",
     "COUNTED_AT_MOST",
     "COUNTED_OF_EACH",
     "EDITABLE",
     "EXPORT_FORMATS",
     "KINDS",
     "MOST_AT_ONCE",
+    "MOST_COUNTED",
     "ROLES",
     "SETTLED",
     "STOP",
@@ -124,6 +138,9 @@ __all__ = [
     "forget",
     "hastenable",
     "health",
+    "job_of",
+    "jobs_of",
+    "jobs_waiting",
     "maintain",
     "mark_deleted",
     "matching",
@@ -138,9 +155,10 @@ __all__ = [
     "public_keys",
     "recipients",
     "recover",
+    "recover_rest",
     "replay",
+    "replay_rest",
     "replayable",
-    "replays_waiting",
     "resume",
     "resume_replay",
     "retention_limits",
@@ -153,6 +171,6 @@ __all__ = [
     "try_now",
     "update_webhook",
     "waiting",
-    "work_on_replays",
+    "work_on_jobs",
     "workers",
 ]

@@ -17,10 +17,10 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import audit
+from .. import audit, clock
+from ..databases import writing
 from ..models import Attempt, Delivery, Event, Webhook
 from ._batches import Progress, no_progress
 
@@ -67,11 +67,11 @@ def count_forgettable(subject: str) -> Forgotten:
 
     :raises ValidationError: the subject can be no id.
     """
-    about = _about(clean_subject(subject))
-    deliveries = Delivery.objects.filter(event__in=about.filter(erased_at=None))
+    about = writing(_about(clean_subject(subject)))
+    deliveries = writing(Delivery).filter(event__in=about.filter(erased_at=None))
     return Forgotten(
         events=about.filter(erased_at=None).count(),
-        attempts=_telling(Attempt.objects.filter(delivery__event__in=about)).count(),
+        attempts=_telling(writing(Attempt).filter(delivery__event__in=about)).count(),
         cancelled=deliveries.filter(status=Delivery.Status.PENDING).count(),
     )
 
@@ -83,13 +83,14 @@ def recipients(subject: str) -> list[Recipient]:
     """
     answered = Attempt.objects.filter(delivery=OuterRef("pk"), status_code__isnull=False)
     rows = (
-        Delivery.objects.filter(Exists(answered), event__in=_about(clean_subject(subject)))
+        writing(Delivery)
+        .filter(Exists(answered), event__in=_about(clean_subject(subject)))
         .order_by()
         .values("webhook_id")
         .annotate(deliveries=Count("id"), last_at=Max("finished_at"))
     )
     found = {row["webhook_id"]: row for row in rows}
-    webhooks = Webhook.all_objects.in_bulk(list(found)).values()
+    webhooks = writing(Webhook.all_objects).in_bulk(list(found)).values()
     return [
         Recipient(
             webhook=webhook,
@@ -133,7 +134,7 @@ def forget(
             if not done.busy:
                 break
         # What was recorded while its event was being erased.
-        done.attempts += _scrub(_about(subject).exclude(erased_at=None))
+        done.attempts += _scrub(writing(_about(subject)).exclude(erased_at=None))
     finally:
         audit.record(
             audit.Action.FORGOT,
@@ -153,8 +154,9 @@ def erase_late(now: datetime | None = None) -> int:
 
     :returns: of how many attempts.
     """
-    since = (now or timezone.now()) - LATE
-    return _scrub(Event.objects.filter(erased_at__gte=since))
+    events = writing(Event)
+    since = (now or clock.now(using=events.db)) - LATE
+    return _scrub(events.filter(erased_at__gte=since))
 
 
 @dataclass
@@ -178,7 +180,7 @@ def _about(subject: str) -> QuerySet[Event]:
 def _batches(subject: str, size: int) -> Iterator[list[UUID]]:
     """The person's events that are not erased yet, along one index and then along the other."""
     for field, order in (("data_subject", "id"), ("subject", "sequence")):
-        events = Event.objects.filter(**{field: subject, f"{field}__gt": ""}, erased_at=None)
+        events = writing(Event).filter(**{field: subject, f"{field}__gt": ""}, erased_at=None)
         reached: Any = None
         while True:
             rest = events if reached is None else events.filter(**{f"{order}__gt": reached})
@@ -194,7 +196,8 @@ def _erase(ids: list[UUID]) -> _Done:
     """Events first, their deliveries then: nobody who holds a delivery waits for an event."""
     with transaction.atomic():
         events = set(
-            Event.objects.filter(id__in=ids, erased_at=None)
+            writing(Event)
+            .filter(id__in=ids, erased_at=None)
             .order_by("id")
             .select_for_update(no_key=True, of=("self",))
             .values_list("id", flat=True)
@@ -202,15 +205,15 @@ def _erase(ids: list[UUID]) -> _Done:
         cancelled, busy = _cancel(events)
         # An erased event has nothing pending: nothing would be left to send.
         events -= busy
-        erased = Event.objects.filter(id__in=events)
+        erased = writing(Event).filter(id__in=events)
         attempts = _scrub(erased)
-        erased.update(**Event.EMPTY, erased_at=timezone.now(), fanned_out=True)
+        erased.update(**Event.EMPTY, erased_at=clock.at(using=erased.db), fanned_out=True)
     return _Done(len(events), attempts, cancelled, len(busy))
 
 
 def _cancel(events: set[UUID]) -> tuple[int, set[UUID]]:
     """:returns: how many deliveries, and the events of those that a worker is at just now."""
-    pending = Delivery.objects.filter(event__in=events, status=Delivery.Status.PENDING)
+    pending = writing(Delivery).filter(event__in=events, status=Delivery.Status.PENDING)
     # Never waited for: two sides that wait for each other's rows are a deadlock.
     held = list(
         pending.order_by("id")
@@ -224,7 +227,7 @@ def _cancel(events: set[UUID]) -> tuple[int, set[UUID]]:
 
 
 def _scrub(events: QuerySet[Event]) -> int:
-    attempts = _telling(Attempt.objects.filter(delivery__event__in=events))
+    attempts = _telling(writing(Attempt).filter(delivery__event__in=events))
     return attempts.update(**Attempt.EMPTY)
 
 

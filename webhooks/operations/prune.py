@@ -17,10 +17,10 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Left, StrIndex
-from django.utils import timezone
 
-from .. import audit
+from .. import audit, clock
 from ..conf import DEFAULTS, settings
+from ..databases import writing
 from ..models import Attempt, Delivery, Event, Tally, Webhook
 from . import partitions
 from ._batches import BATCH_SIZE, Progress, no_progress
@@ -53,7 +53,7 @@ class Pruned:
 
 def retention_limits(now: datetime | None = None) -> Limits:
     """What WEBHOOKS["RETENTION_DAYS"] lets be forgotten by now."""
-    now = now or timezone.now()
+    now = now or clock.now(using=writing(Event).db)
     days = {**DEFAULTS["RETENTION_DAYS"], **settings.RETENTION_DAYS}
     return {kind: now - timedelta(days=days[kind]) for kind in KINDS if days[kind] is not None}
 
@@ -71,15 +71,15 @@ def count_prunable(
     found = Pruned()
     if "metadata" in limits:
         found.partitions = len(partitions.expired(limits["metadata"]))
-        found.events = _settled(limits["metadata"]).count()
-        found.webhooks = _leftovers(limits["metadata"]).count()
+        found.events = writing(_settled(limits["metadata"])).count()
+        found.webhooks = writing(_leftovers(limits["metadata"])).count()
     if "payload" in limits:
         payloads = _payloads(limits["payload"])
         if "metadata" in limits:  # what is deleted whole is not emptied before
             payloads = payloads.filter(occurred_at__gte=limits["metadata"])
-        found.payloads = payloads.count()
+        found.payloads = writing(payloads).count()
     if "response" in limits:
-        found.responses = _responses(limits["response"]).count()
+        found.responses = writing(_responses(limits["response"])).count()
     return found
 
 
@@ -187,21 +187,21 @@ class _Pace:
         self, candidates: QuerySet[Event], forget: Callable[[list[UUID]], int]
     ) -> Iterator[int]:
         """:returns: of each batch, of how many events something was forgotten."""
-        reached: Event | None = None
+        reached: tuple[UUID, datetime] | None = None
         while not self.stop():
             events = candidates
             if reached is not None:
+                id, moment = reached
                 events = events.filter(
-                    Q(occurred_at__gt=reached.occurred_at) | Q(id__gt=reached.pk),
-                    occurred_at__gte=reached.occurred_at,
+                    Q(occurred_at__gt=moment) | Q(id__gt=id), occurred_at__gte=moment
                 )
             with transaction.atomic():
                 batch = list(
                     events.order_by("occurred_at", "id")
-                    .only("id", "occurred_at")
-                    .select_for_update(skip_locked=True, of=("self",))[: self.batch_size]
+                    .select_for_update(skip_locked=True, of=("self",))
+                    .values_list("id", "occurred_at")[: self.batch_size]
                 )
-                forgotten = forget([event.pk for event in batch])
+                forgotten = forget([id for id, _moment in batch])
             yield forgotten
             self.progress(len(batch))
             if len(batch) < self.batch_size:
@@ -228,9 +228,9 @@ class _Pace:
 
 def _still_settled(ids: list[UUID]) -> QuerySet[Event]:
     # Asked anew now that the events are locked: until then a replay could have begun.
-    return Event.objects.filter(id__in=ids).exclude(
-        Exists(Delivery.objects.filter(event=OuterRef("pk"), status=Delivery.Status.PENDING))
-    )
+    pending = Delivery.objects.filter(event=OuterRef("pk"), status=Delivery.Status.PENDING)
+    events: QuerySet[Event] = writing(Event).filter(id__in=ids).exclude(Exists(pending))
+    return events
 
 
 def _empty(ids: list[UUID]) -> int:
@@ -250,12 +250,14 @@ def _delete(ids: list[UUID]) -> int:
 
 
 def _delete_leftovers(older_than: datetime) -> int:
-    return _leftovers(older_than).delete()[1].get(Webhook._meta.label, 0)
+    gone: dict[str, int] = writing(_leftovers(older_than)).delete()[1]
+    return gone.get(Webhook._meta.label, 0)
 
 
 def _delete_tallies(older_than: datetime) -> None:
     """Old counts; those by which failing webhooks are found out stay as long as they are needed."""
-    needed = timezone.now() - timedelta(days=settings.DISABLE_AFTER_DAYS + 1)
-    old = Tally.objects.filter(hour__lt=min(older_than, needed))
+    old = writing(Tally)
+    needed = clock.now(using=old.db) - timedelta(days=settings.DISABLE_AFTER_DAYS + 1)
+    old = old.filter(hour__lt=min(older_than, needed))
     while ids := list(old.values_list("id", flat=True)[:BATCH_SIZE]):
         Tally.objects.filter(id__in=ids).delete()

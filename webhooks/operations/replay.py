@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, Exists, Min, OuterRef, QuerySet
-from django.utils import timezone
 
-from .. import audit, fanout, formats, wakeup
-from ..models import Delivery, Event, Webhook
+from .. import audit, clock, fanout, formats, wakeup
+from ..databases import writing
+from ..models import Delivery, Event, Webhook, event_public_id
 from ._batches import BATCH_SIZE, STOP, Progress, no_progress
 from .choosing import DeliveryFilter, matching, wanted
 
@@ -61,7 +62,8 @@ def replayable(filters: ReplayFilter | None = None) -> QuerySet[Delivery]:
 
 def count_gone(filters: ReplayFilter | None = None) -> int:
     """How many deliveries fit that cannot be sent: their payload was erased or pruned."""
-    return _chosen(filters or ReplayFilter()).filter(event__body="").count()
+    chosen = writing(_chosen(filters or ReplayFilter()))
+    return int(chosen.filter(event__body="").count())
 
 
 def _chosen(filters: ReplayFilter) -> QuerySet[Delivery]:
@@ -83,13 +85,14 @@ def count_replay(deliveries: QuerySet[Delivery], *, most: int | None = None) -> 
     :param most: count no more than so many, since who asks would rather not wait.
     """
     if most is not None:
-        deliveries = Delivery.objects.filter(pk__in=deliveries.order_by().values("pk")[:most])
+        some = deliveries.order_by().values("pk")[:most]
+        deliveries = Delivery.objects.using(deliveries.db).filter(pk__in=some)
     rows = list(
         deliveries.order_by()
         .values("webhook_id")
         .annotate(deliveries=Count("id"), first_at=Min("finished_at"))
     )
-    webhooks = Webhook.all_objects.in_bulk([row["webhook_id"] for row in rows])
+    webhooks = Webhook.all_objects.using(deliveries.db).in_bulk([row["webhook_id"] for row in rows])
     counts = [
         ReplayCount(
             webhook=webhooks[row["webhook_id"]],
@@ -127,7 +130,7 @@ def _replay(
     while True:
         with transaction.atomic():
             batch = replay_batch(deliveries, last_id, batch_size)
-        tally.add(len(batch.sent), (audit.of(delivery) for delivery in batch.sent))
+        tally.add(len(batch.sent), (f"delivery_{id}" for id in batch.sent))
         if progress(batch.through) is STOP or batch.through < batch_size:
             return
         last_id = batch.last_id
@@ -141,8 +144,9 @@ class Batch:
     """Of the last delivery that it went through."""
     through: int
     """How many it went through; at the end, fewer than it was asked to."""
-    sent: list[Delivery]
-    """Those on their way by it. The others were sent by somebody else meanwhile, or pruned."""
+    sent: list[int]
+    """The ids of those on their way by it. The others were sent by somebody else meanwhile, or
+    pruned."""
 
 
 def replay_batch(deliveries: QuerySet[Delivery], after_id: int, size: int) -> Batch:
@@ -150,9 +154,7 @@ def replay_batch(deliveries: QuerySet[Delivery], after_id: int, size: int) -> Ba
 
     :param after_id: the id of the last that was gone through; 0 at first.
     """
-    # Of the database that is written to: a replica may not know of a failure yet.
-    deliveries = deliveries.using(deliveries.select_for_update().db)
-    chosen = deliveries.exclude(event__body="").order_by("id")
+    chosen = writing(deliveries).exclude(event__body="").order_by("id")
     rows = list(chosen.filter(id__gt=after_id).values_list("id", "event")[:size])
     if not rows:
         return Batch(last_id=after_id, through=0, sent=[])
@@ -160,28 +162,29 @@ def replay_batch(deliveries: QuerySet[Delivery], after_id: int, size: int) -> Ba
     # event. Pruning, which takes them too, cannot take a body meanwhile; what it has locked
     # already, or another replay, is waited for and not left out.
     events = list(
-        Event.objects.filter(pk__in={event for _id, event in rows})
+        writing(Event)
+        .filter(pk__in={event for _id, event in rows})
         .order_by("id")
         .select_for_update(no_key=True, of=("self",))
         .values_list("id", flat=True)
     )
     batch = list(
         chosen.filter(id__in=[id for id, _event in rows], event__in=events, status__in=SETTLED)
-        .select_related("webhook")
-        .only("webhook__status", "webhook__lane", "webhook__rate_limit")
         .select_for_update(of=("self",))
+        .values_list("id", "webhook")
     )
+    free = writing(Delivery)
     for lane, ids in _by_lane(batch).items():
-        Delivery.objects.filter(id__in=ids).update(
+        free.filter(id__in=ids).update(
             status=Delivery.Status.PENDING,
             lane=lane,
-            next_attempt_at=timezone.now(),
+            next_attempt_at=clock.at(using=free.db),
             schedule_position=0,
             finished_at=None,
         )
     if batch:
         transaction.on_commit(wakeup.request, robust=True)
-    return Batch(last_id=rows[-1][0], through=len(rows), sent=batch)
+    return Batch(last_id=rows[-1][0], through=len(rows), sent=[id for id, _webhook in batch])
 
 
 def recover(
@@ -202,15 +205,17 @@ def recover(
     :param since: of the event (what is missing) or of the failure, inclusive; aware.
     :param until: exclusive; None means no end.
     """
-    missing = _missing_events(webhook, since, until)
+    missing = writing(missing_events(webhook, since, until))
     types = dict(
         missing.order_by().values("type").annotate(count=Count("id")).values_list("type", "count")
     )
     chosen = ReplayFilter(webhook=webhook, since=since, until=until)
     failed = replayable(chosen)
-    gone = count_gone(chosen) + _missing_events(webhook, since, until, kept=False).count()
+    gone = count_gone(chosen)
+    gone += writing(missing_events(webhook, since, until, kept=False)).count()
     if dry_run:
-        return Recovery(missing=sum(types.values()), failed=failed.count(), types=types, gone=gone)
+        failures = writing(failed).count()
+        return Recovery(missing=sum(types.values()), failed=failures, types=types, gone=gone)
     with audit.counted(audit.Action.RECOVERED, subject=audit.of(webhook)) as tally:
         _replay(failed, tally, batch_size, progress)
         replayed = tally.count
@@ -218,15 +223,19 @@ def recover(
     return Recovery(missing=tally.count - replayed, failed=replayed, types=types, gone=gone)
 
 
-def _missing_events(
+def missing_events(
     webhook: Webhook, since: datetime, until: datetime | None, *, kept: bool = True
 ) -> QuerySet[Event]:
+    """Events of a time that its patterns cover and for which it has no delivery.
+
+    :param kept: whether their payload is.
+    """
     # What is not fanned out yet will reach the webhook by itself.
     events = Event.objects.filter(occurred_at__gte=since, only_webhook=None, fanned_out=True)
     events = events.exclude(body="") if kept else events.filter(body="")
     if until is not None:
         events = events.filter(occurred_at__lt=until)
-    types = events.order_by().values_list("type", flat=True).distinct()
+    types = writing(events).order_by().values_list("type", flat=True).distinct()
     format = formats.get(webhook.format)
     told = [name for name in wanted(webhook.events, types) if format.tells(name)]
     return events.filter(type__in=told).exclude(
@@ -244,22 +253,33 @@ def _create_missing(
     last_id = None
     while True:
         with transaction.atomic():
-            remaining = events if last_id is None else events.filter(id__gt=last_id)
-            # What another recovery or pruning has locked is waited for and not left out.
-            batch = list(
-                remaining.order_by("id")
-                .only("id")
-                .select_for_update(no_key=True, of=("self",))[:batch_size]
-            )
-            if batch:
-                lane = sending_lane(Webhook.objects.get(pk=webhook.pk))
-                made = fanout.owe(fanout.Owed(event.pk, webhook.pk, lane) for event in batch)
-                transaction.on_commit(wakeup.request, robust=True)
-        if batch:
-            tally.add(made, (audit.of(event) for event in batch))
+            batch, made = create_batch(webhook, events, last_id, batch_size)
+        tally.add(made, map(event_public_id, batch))
         if progress(len(batch)) is STOP or len(batch) < batch_size:
             return
-        last_id = batch[-1].pk
+        last_id = batch[-1]
+
+
+def create_batch(
+    webhook: Webhook, events: QuerySet[Event], after_id: UUID | None, size: int
+) -> tuple[list[UUID], int]:
+    """Make the deliveries of the next of these events, in the transaction that is open.
+
+    :returns: the events' ids, at the end fewer than asked for; how many deliveries were made.
+    """
+    remaining = events if after_id is None else events.filter(id__gt=after_id)
+    # What another recovery or pruning has locked is waited for and not left out.
+    batch = list(
+        remaining.order_by("id")
+        .select_for_update(no_key=True, of=("self",))
+        .values_list("id", flat=True)[:size]
+    )
+    if not batch:
+        return [], 0
+    lane = sending_lane(writing(Webhook).get(pk=webhook.pk))
+    made = fanout.owe(fanout.Owed(id, webhook.pk, lane) for id in batch)
+    transaction.on_commit(wakeup.request, robust=True)
+    return batch, made
 
 
 def sending_lane(webhook: Webhook) -> int:
@@ -270,8 +290,10 @@ def sending_lane(webhook: Webhook) -> int:
     return webhook.home_lane if webhook.lane == Webhook.Lane.PARKED else webhook.lane
 
 
-def _by_lane(batch: Iterable[Delivery]) -> dict[int, list[int]]:
+def _by_lane(batch: Collection[tuple[int, UUID]]) -> dict[int, list[int]]:
+    """:param batch: the ids of deliveries and of their webhooks."""
     lanes: dict[int, list[int]] = {}
-    for delivery in batch:
-        lanes.setdefault(sending_lane(delivery.webhook), []).append(delivery.pk)
+    webhooks = writing(Webhook.all_objects).in_bulk({webhook for _id, webhook in batch})
+    for id, webhook in batch:
+        lanes.setdefault(sending_lane(webhooks[webhook]), []).append(id)
     return lanes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 
+from ..databases import writing
+
 ROLES: dict[str, tuple[str, ...]] = {
     # Makes, changes and mends; sees what payloads say only with `view_payload` besides.
     "Operador de webhooks": (
@@ -13,7 +15,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "view_webhook",
         "view_event",
         "view_delivery",
-        "view_replayjob",
+        "view_bulkjob",
         "replay_delivery",
         "test_webhook",
         "rotate_secret",
@@ -23,7 +25,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "view_webhook",
         "view_event",
         "view_delivery",
-        "view_replayjob",
+        "view_bulkjob",
         "view_auditentry",
     ),
 }
@@ -39,7 +41,7 @@ def ensure_roles(*, dry_run: bool = False) -> list[str]:
         for name, codenames in ROLES.items():
             group, created = Group.objects.get_or_create(name=name)
             group.permissions.add(
-                *Permission.objects.filter(
+                *writing(Permission).filter(
                     content_type__app_label="webhooks", codename__in=codenames
                 )
             )

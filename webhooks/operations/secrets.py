@@ -9,12 +9,12 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
-from .. import audit, formats, signing
+from .. import audit, clock, formats, signing
 from ..conf import settings
+from ..databases import writing
 from ..fields import Sealed, SecretUnreadable
 from ..models import SigningKey, Webhook, touch
 from .states import locked
@@ -26,8 +26,9 @@ MAX_OVERLAP_SECONDS = 90 * 86_400
 
 def active_keys(webhook: Webhook) -> QuerySet[SigningKey]:
     """The keys in force that its format signs with, the newest first."""
-    return webhook.signing_keys.filter(
-        Q(expires_at=None) | Q(expires_at__gt=timezone.now()),
+    keys: QuerySet[SigningKey] = writing(webhook.signing_keys)
+    return keys.filter(
+        Q(expires_at=None) | Q(expires_at__gt=clock.at(using=keys.db)),
         algorithm__in=formats.get_or_missing(webhook.format).algorithms,
     )
 
@@ -144,9 +145,10 @@ def expire_old_keys(webhook: Webhook) -> int:
     with transaction.atomic():
         webhook = locked(webhook)
         newest: dict[str, int] = {}
-        for key in webhook.signing_keys.order_by("-created_at", "-id"):
+        keys = writing(webhook.signing_keys)
+        for key in keys.order_by("-created_at", "-id"):
             newest.setdefault(key.algorithm, key.pk)
-        ended = webhook.signing_keys.exclude(pk__in=newest.values()).delete()[0]
+        ended: int = keys.exclude(pk__in=newest.values()).delete()[0]
         if ended:
             touch(webhook.pk)
             audit.record(audit.Action.EXPIRED_SECRETS, subject=audit.of(webhook), count=ended)
@@ -233,9 +235,9 @@ def make_secret(format: str, secret: str | None, algorithm: str) -> str:
 def _expire(keys: list[SigningKey], overlap_seconds: float) -> None:
     """Let keys end, none later than it would have anyway; with no overlap, delete them."""
     if not overlap_seconds:
-        SigningKey.objects.filter(pk__in=[key.pk for key in keys]).delete()
+        writing(SigningKey).filter(pk__in=[key.pk for key in keys]).delete()
         return
-    end = timezone.now() + timedelta(seconds=overlap_seconds)
+    end = clock.now(using=writing(SigningKey).db) + timedelta(seconds=overlap_seconds)
     for key in keys:
         if key.expires_at is None or key.expires_at > end:
             key.expires_at = end

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from .. import audit, direct, gate, outbox
+from .. import audit, clock, direct, gate, outbox
 from ..conf import settings
+from ..databases import writing
 from ..eventos import TEST_EVENT
 from ..modelevents import Draft
 from ..models import Attempt, Delivery, Event, Webhook
@@ -36,6 +36,7 @@ def send_test(webhook: Webhook, *, request: Any = None) -> Attempt:
 
 
 def _send_test(webhook: Webhook, at_most_seconds: float | None) -> Attempt:
+    webhook = writing(Webhook.all_objects).get(pk=webhook.pk)
     with transaction.atomic():
         data = {
             "webhookId": str(webhook.pk),
@@ -43,20 +44,21 @@ def _send_test(webhook: Webhook, at_most_seconds: float | None) -> Attempt:
         }
         draft = Draft(TEST_EVENT.name, "", data, timezone.now(), data)
         [event_id] = outbox.record([draft], only_webhook=webhook.pk)
-        Event.objects.filter(pk=event_id).update(fanned_out=True)
-        delivery = Delivery.objects.create(
+        writing(Event).filter(pk=event_id).update(fanned_out=True)
+        deliveries = writing(Delivery)
+        delivery = deliveries.create(
             event_id=event_id,
             webhook=webhook,
             # No worker claims from this lane, so the attempt is this call's own. Should this call
             # be killed, a worker's mending ends it once the lease is over.
             lane=Webhook.Lane.PARKED,
-            next_attempt_at=timezone.now() + timedelta(seconds=settings.LEASE_SECONDS),
-            created_at=timezone.now(),
+            next_attempt_at=clock.at(settings.LEASE_SECONDS, using=deliveries.db),
+            created_at=clock.at(using=deliveries.db),
         )
         audit.record(audit.Action.TESTED, subject=audit.of(webhook))
     try:
         return direct.deliver_now(delivery, at_most_seconds=at_most_seconds)
     finally:
-        Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
+        deliveries.filter(pk=delivery.pk, status=Delivery.Status.PENDING).update(
             **Delivery.settled(Delivery.Status.FAILED)
         )

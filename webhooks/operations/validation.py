@@ -25,6 +25,7 @@ from .. import (
     transport,
 )
 from ..conf import settings
+from ..databases import writing
 from ..fields import Sealed, SecretUnreadable
 from ..models import SigningKey, Webhook
 from .destination import misdirected
@@ -205,7 +206,8 @@ def _events(webhook: Webhook, warnings: list[str]) -> list[str]:
 def _stored_events(webhook: Webhook) -> list[str]:
     if webhook._state.adding:
         return []
-    stored = Webhook.all_objects.filter(pk=webhook.pk).values_list("events", flat=True).first()
+    rows = writing(Webhook.all_objects).filter(pk=webhook.pk)
+    stored: list[str] | None = rows.values_list("events", flat=True).first()
     return stored or []
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_variables
 
 from .. import audit
+from ..databases import refresh, writing
 from ..models import Webhook
 from .secrets import add_key, add_missing_keys, key_algorithms, make_secret, shareable
 from .states import alive, locked
@@ -114,14 +115,15 @@ def add_webhook(
         for each, text in keys.items():
             add_key(webhook, each, text)
         if keys:
-            webhook.refresh_from_db(fields=["version"])
+            refresh(webhook, "version")
         audit.record(audit.Action.CREATED, subject=audit.of(webhook), detail=webhook.name)
     return shown
 
 
 @sensitive_variables()
 def update_webhook(webhook: Webhook, **changes: Any) -> Webhook:
-    """Change a webhook's fields, only those named. Attempts that begin afterwards use them.
+    """Change a webhook's fields, only those named: what others change meanwhile stays. Attempts
+    that begin afterwards use them.
 
     :param changes: of `EDITABLE`.
     :returns: the webhook as it is now. Where it changed to a format for which it had no secret,
@@ -132,11 +134,16 @@ def update_webhook(webhook: Webhook, **changes: Any) -> Webhook:
     unknown = set(changes) - EDITABLE
     if unknown:
         raise TypeError(f"update_webhook() does not change: {', '.join(sorted(unknown))}.")
-    webhook = alive(webhook)
-    url = webhook.url
-    assign(webhook, changes)
-    clean_webhook(webhook, resolve=webhook.url != url)
-    save_webhook(webhook)
+    tried = alive(webhook)
+    url = tried.url
+    assign(tried, changes)
+    # Names are looked up here, where nothing is locked.
+    clean_webhook(tried, resolve=tried.url != url)
+    with transaction.atomic():
+        webhook = locked(webhook)
+        assign(webhook, changes)
+        clean_webhook(webhook, resolve=False)  # with what others have changed
+        save_webhook(webhook)
     return webhook
 
 
@@ -146,6 +153,8 @@ def save_webhook(webhook: Webhook) -> str:
 
     Only `EDITABLE` fields, so that a pause that came between is not undone.
 
+    :param webhook: read with its row locked, in the transaction that is open; else what others have
+        changed since would differ too, and be undone.
     :returns: the secret that was made for another format than before, to be shown this once; "" if
         none was.
     :raises Webhook.DoesNotExist: it was deleted meanwhile.
@@ -153,7 +162,7 @@ def save_webhook(webhook: Webhook) -> str:
     secret = ""
     with transaction.atomic():
         stored = locked(webhook)
-        changed = sorted(f for f in EDITABLE if getattr(webhook, f) != getattr(stored, f))
+        changed = sorted(field for field in EDITABLE if _differs(webhook, stored, field))
         webhook.lane = stored.lane
         if changed:
             webhook.next_turn_at = None  # by another rate limit it may be another
@@ -164,18 +173,23 @@ def save_webhook(webhook: Webhook) -> str:
     return secret
 
 
+def _differs(webhook: Webhook, stored: Webhook, field: str) -> bool:
+    name = Webhook._meta.get_field(field).attname  # type: ignore[union-attr]
+    return bool(getattr(webhook, name) != getattr(stored, name))
+
+
 def find_webhook(text: str) -> Webhook:
     """The webhook of that id, or else of that name (in any letter case).
 
     :raises ValidationError: none, or several of that name.
     """
     try:
-        found: Webhook | None = Webhook.objects.filter(pk=UUID(text)).first()
+        found: Webhook | None = writing(Webhook).filter(pk=UUID(text)).first()
         if found is not None:
             return found
     except ValueError:
         pass
-    named: list[Webhook] = list(Webhook.objects.filter(name__iexact=text)[:10])
+    named: list[Webhook] = list(writing(Webhook).filter(name__iexact=text)[:10])
     if not named:
         raise ValidationError(_("No webhook has the id or name “%(text)s”.") % {"text": text})
     if len(named) > 1:

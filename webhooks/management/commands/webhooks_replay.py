@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhooks import operations
+from webhooks.databases import writing
 from webhooks.management import arguments, choosing
 from webhooks.management.base import WebhooksCommand
 from webhooks.models import Delivery
@@ -37,7 +38,7 @@ class Command(WebhooksCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         filters = self._filter(options)
-        deliveries = operations.replayable(filters)
+        deliveries = writing(operations.replayable(filters))
         counts = operations.count_replay(deliveries)
         total = sum(count.deliveries for count in counts)
         if gone := operations.count_gone(filters):

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from webhooks import operations
 from webhooks.management import arguments
 from webhooks.management.base import WebhooksCommand
-from webhooks.models import Webhook, Worker
+from webhooks.models import BulkJob, Webhook, Worker
 
 
 class Command(WebhooksCommand):
@@ -82,11 +82,12 @@ class Command(WebhooksCommand):
 
     def _webhooks(self, webhooks: list[Webhook]) -> list[dict[str, Any]]:
         states = operations.health(webhooks)
+        jobs = operations.jobs_of(webhooks)
         rows = []
         for webhook in webhooks:
             state = states[webhook.pk]
             day, latency = state.day, state.day.latency
-            failure = state.last_failure
+            failure, job = state.last_failure, jobs.get(webhook.pk)
             rows.append(
                 {
                     "id": str(webhook.pk),
@@ -106,6 +107,7 @@ class Command(WebhooksCommand):
                         "delivery": failure.delivery_id,
                         "sentence": failure.sentence,
                     },
+                    "job": job and {"kind": job.kind, "changed": job.changed, "total": job.total},
                 }
             )
         return rows
@@ -177,6 +179,11 @@ class Command(WebhooksCommand):
                 "latency": latency,
             }
         )
+        if job := row["job"]:
+            self.stdout.write(
+                _("  under way: %(what)s, %(changed)d of %(total)d")
+                % {**job, "what": BulkJob.Kind(job["kind"]).label}
+            )
         failure = row["lastFailure"]
         if failure:
             at = timezone.localtime(datetime.fromisoformat(failure["at"]))
