@@ -118,7 +118,8 @@ def _attempt(
         url = receiver.format.address(message, receiver.url)
         answer = transport.post(url, body, headers, timeout=receiver.timeout)
     except TransportError as problem:
-        error, detail = problem.kind, receiver.hide(problem.detail.replace(url, receiver.url))
+        detail = problem.detail.replace(url, receiver.url)
+        error, detail = problem.kind, receiver.hide(detail, cut=problem.cut)
         if error == Attempt.Error.INTERNAL:
             # A bug. Its words may hold a secret: they go to the log, not to the attempt.
             logger.exception("Delivery %s could not be posted.", job.delivery_id, extra=about(job))
@@ -264,13 +265,13 @@ def _kept_answer(answer: Answer | None, receiver: Receiver) -> dict[str, Any]:
         size += len(name) + len(value)
         if size > _HEADERS_KEPT:
             break
-        headers[_storable(name)] = receiver.hide(_storable(value))
+        headers[receiver.hide(_storable(name))] = receiver.hide(_storable(value))
     keep = receiver.keep_responses
-    text = receiver.hide(_storable(answer.body.decode("utf-8", "replace"))) if keep else ""
+    text = _storable(answer.body.decode("utf-8", "replace")) if keep else ""
     return {
         "status_code": answer.status,
         "response_headers": receiver.mask(headers),
-        "response_body": text,
+        "response_body": receiver.hide(text, cut=answer.truncated),
         "response_truncated": answer.truncated if keep else bool(answer.body),
     }
 

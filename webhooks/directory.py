@@ -9,9 +9,9 @@ deleted and one that is made could cancel each other out.
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import functools
-import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,16 +23,15 @@ from django.db import connections
 
 from . import breaker, formats, retry
 from .conf import settings
-from .fields import Sealed
+from .fields import Sealed, SecretUnreadable
 from .formats.base import Format
-from .headers import MASK, check_headers, mask_headers
+from .headers import check_headers, mask_headers
 from .models import SigningKey, Webhook
 from .patterns import Subscription
+from .secrecy import Secrets
 from .signing import Key
 
 logger = logging.getLogger("webhooks.directory")
-
-_TELLING = 6  # characters: what is shorter is found in any text
 
 _MARGIN = 5.0  # seconds of a lease beyond an attempt; webhooks.E004 asks as much
 
@@ -109,24 +108,27 @@ class Receiver:
         """The headers as they may be kept and shown: the webhook's own are secret, all of them."""
         return mask_headers(headers, secret_names=self.headers)
 
-    def hide(self, text: str) -> str:
-        """What a receiver answered, without the credentials that it may have sent back."""
-        for secret in self._sent_secrets:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
+    def hide(self, text: str, *, most: int | None = None, cut: bool = False) -> str:
+        """What a receiver answered, without the credentials that it may have sent back.
+
+        :param most: characters to keep.
+        :param cut: the text was cut before.
+        """
+        return self._secrets.hide(text, most=most, cut=cut)
 
     @functools.cached_property
-    def _sent_secrets(self) -> list[str]:
-        """The longest first, since one may be part of another."""
+    def _secrets(self) -> Secrets:
         kind, user, _header_name, secret = self._auth
         found = set(self.headers.values())
         if kind != Webhook.Authentication.NONE:
             found |= {secret.reveal(), *self.headers.get("Authorization", "").split(" ")[1:]}
         if kind == Webhook.Authentication.BASIC:
             found.add(f"{user}:{secret.reveal()}")
-        found |= {json.dumps(each)[1:-1] for each in found}
-        return sorted((each for each in found if len(each) >= _TELLING), key=len, reverse=True)
+        for _expires_at, sealed in self._keys:
+            if sealed.algorithm == "hmac-sha256":  # of the others a receiver has no secret
+                with contextlib.suppress(SecretUnreadable):
+                    found.add(sealed.secret.reveal())
+        return Secrets(found)
 
     def keys(self, now: dt.datetime) -> list[Key]:
         """The signing keys in force, the newest first.
