@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "TIMEOUT_SECONDS": 5.0,  # from the start to the last byte (seed 004, "Formato da URL")
     "RESPONSE_MAX_BYTES": 16_384,
     "BODY_MAX_BYTES": 102_400,  # Express's default limit
+    "SNAPSHOT_MAX_BYTES": 1_048_576,  # the whole record and what changed, kept beside the body
     "USER_AGENT": None,  # None: the project's name and version
     # --- retries: seconds after the attempt before (seed 004, "Retentativas")
     "RETRY_SCHEDULE_SECONDS": [0, 60, 300, 900, 3600],
