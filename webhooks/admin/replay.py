@@ -173,7 +173,12 @@ class ReplayJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: ReplayJob) -> dict[str, Any]:
-        chosen = jobs.read(obj.chosen)
+        conditions, query = [], ""
+        try:
+            chosen = jobs.read(obj.chosen)
+            conditions, query = presentation.conditions(chosen), presentation.list_query(chosen)
+        except jobs.ChosenUnreadable as problem:
+            conditions = [("", str(problem))]
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
@@ -182,8 +187,8 @@ class ReplayJobAdmin(ReadOnlyAdmin):
             "share": presentation.job_share(obj),
             "running": obj.state == ReplayJob.State.RUNNING,
             "stopped": obj.state == ReplayJob.State.STOPPED,
-            "conditions": presentation.conditions(chosen),
-            "deliveries_url": f"{list_url}?{presentation.list_query(chosen)}"
+            "conditions": conditions,
+            "deliveries_url": f"{list_url}?{query}"
             if request.user.has_perm("webhooks.view_delivery")
             else "",
             "may_replay": self._may_replay(request),

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from . import stored
 from .event import Event
 
 
@@ -76,6 +77,12 @@ class ReplayJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.pk}"
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> ReplayJob:
+        job = super().from_db(*args, **kwargs)
+        stored.mend(job, {})
+        return job
 
 
 class AppendOnly(models.QuerySet["AuditEntry"]):
@@ -145,6 +152,12 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.subject}".rstrip()
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> AuditEntry:
+        entry = super().from_db(*args, **kwargs)
+        stored.mend(entry, {})
+        return entry
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from .. import failures
 from ..conf import settings
-from ..models import Attempt, Delivery, Event, Webhook
+from ..models import Attempt, Delivery, Event, Webhook, stored
 from . import counts
 from .counts import Span
 
@@ -95,7 +95,7 @@ def backlog(now: datetime | None = None) -> Backlog:
         due=counted["due"] - counted["held"],
         held=counted["held"],
         parked=_bounded(waiting.filter(lane=Webhook.Lane.PARKED)),
-        oldest_due_at=min(filter(None, oldest), default=None),
+        oldest_due_at=min(map(stored.moment, filter(None, oldest)), default=None),
     )
 
 
@@ -186,13 +186,13 @@ def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
     )
     return {
         webhook_id: LastFailure(
-            at=started_at,
+            at=stored.moment(started_at),
             delivery_id=delivery_id,
             sentence=failures.sentence(
                 error,
                 detail=detail,
                 status=status,
-                timeout=timeout or settings.TIMEOUT_SECONDS,
+                timeout=stored.positive(timeout) or settings.TIMEOUT_SECONDS,
             ),
         )
         for webhook_id, delivery_id, started_at, error, detail, status, timeout in attempts

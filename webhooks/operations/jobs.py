@@ -128,22 +128,42 @@ def work_on_replays(*, seconds: float = 60.0, wait: Callable[[float], object] = 
     return replays_waiting()
 
 
-def read(chosen: dict[str, Any]) -> ReplayFilter:
+class ChosenUnreadable(ValueError):
+    """A job's row does not say which deliveries it is about."""
+
+
+def read(chosen: Any) -> ReplayFilter:
     """What `written` wrote. Its webhook may have been deleted or even pruned since: then nothing
-    fits any more."""
-    values = dict(chosen)
+    fits any more.
+
+    :raises ChosenUnreadable: nothing here wrote it. To read it as no condition would take all.
+    """
+    try:
+        return _read(dict(chosen))
+    except (TypeError, ValueError, AttributeError, ValidationError):
+        raise ChosenUnreadable(_("What it was to send again cannot be read.")) from None
+
+
+def _read(values: dict[str, Any]) -> ReplayFilter:
     if (pk := values.get("webhook")) is not None:
         values["webhook"] = Webhook.all_objects.filter(pk=pk).first() or Webhook(
             pk=UUID(pk), name=pk
         )
     for name in _MOMENTS & values.keys():
-        values[name] = parse_datetime(values[name])
+        if (moment := parse_datetime(values[name])) is None:
+            raise ValueError(values[name])
+        values[name] = moment
     for name in _TUPLES & values.keys():
-        values[name] = tuple(values[name])
+        if not isinstance(values[name], list):
+            raise TypeError(values[name])
+        values[name] = tuple(_KINDS.get(name, str)(each) for each in values[name])
+    if not isinstance(values.get("subject", ""), str):
+        raise TypeError(values["subject"])
     return ReplayFilter(**values)
 
 
 _MOMENTS = {"since", "until", "created_since", "created_until"}
+_KINDS: dict[str, Callable[[Any], Any]] = {"ids": int, "event_ids": UUID, "status_codes": int}
 _TUPLES = {"statuses", "event_patterns", "ids", "event_ids", "errors", "status_codes"}
 
 
@@ -181,11 +201,17 @@ def _advance(pk: int) -> float | None:
         if job is None:
             return None
         size = min(SLICE, max(1, job.rate))
-        deliveries = replayable(read(job.chosen)).filter(id__lte=job.until_id)
+        try:
+            chosen = read(job.chosen)
+        except ChosenUnreadable:
+            logger.error("Replay %s does not say what it is to send; it was stopped.", pk)
+            ReplayJob.objects.filter(pk=pk).update(state=ReplayJob.State.STOPPED, leased_until=None)
+            return None
+        deliveries = replayable(chosen).filter(id__lte=job.until_id)
         batch = replay_batch(deliveries, job.last_id, size)
         sent = len(batch.sent)
         done = batch.through < size
-        pause = batch.through / job.rate
+        pause = batch.through / max(1, job.rate)
         changes: dict[str, Any] = {
             "sent": F("sent") + sent,
             "last_id": batch.last_id,

@@ -189,7 +189,7 @@ def _stored_events(webhook: Webhook) -> list[str]:
     if webhook._state.adding:
         return []
     stored = Webhook.all_objects.filter(pk=webhook.pk).values_list("events", flat=True).first()
-    return stored or []
+    return stored if isinstance(stored, list) else []
 
 
 def _format(webhook: Webhook) -> str:

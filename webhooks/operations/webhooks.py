@@ -153,7 +153,12 @@ def save_webhook(webhook: Webhook) -> str:
     secret = ""
     with transaction.atomic():
         stored = locked(webhook)
-        changed = sorted(f for f in EDITABLE if getattr(webhook, f) != getattr(stored, f))
+        changed = sorted(
+            # What was stored and cannot be used is overwritten by what was shown in its place.
+            f
+            for f in EDITABLE
+            if f in stored.wrong or getattr(webhook, f) != getattr(stored, f)
+        )
         webhook.lane = stored.lane
         if changed:
             webhook.next_turn_at = None  # by another rate limit it may be another
