@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import breaker, latency, retry, tracing
+from .addresses import shown_address
 from .conf import settings
 from .directory import Receiver
 from .fields import EncryptionKeyMissing, SecretUnreadable
@@ -118,7 +119,7 @@ def _attempt(
         url = receiver.format.address(message, receiver.url)
         answer = transport.post(url, body, headers, timeout=receiver.timeout)
     except TransportError as problem:
-        detail = problem.detail.replace(url, receiver.url)
+        detail = problem.detail.replace(url, shown_address(receiver.url))
         error, detail = problem.kind, receiver.hide(detail, cut=problem.cut)
         if error == Attempt.Error.INTERNAL:
             # A bug. Its words may hold a secret: they go to the log, not to the attempt.

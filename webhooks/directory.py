@@ -22,6 +22,7 @@ from uuid import UUID
 from django.db import connections
 
 from . import breaker, formats, retry
+from .addresses import secrets_of
 from .conf import settings
 from .fields import Sealed, SecretUnreadable
 from .formats.base import Format
@@ -124,6 +125,7 @@ class Receiver:
             found |= {secret.reveal(), *self.headers.get("Authorization", "").split(" ")[1:]}
         if kind == Webhook.Authentication.BASIC:
             found.add(f"{user}:{secret.reveal()}")
+        found |= secrets_of(self.url)
         for _expires_at, sealed in self._keys:
             if sealed.algorithm == "hmac-sha256":  # of the others a receiver has no secret
                 with contextlib.suppress(SecretUnreadable):
@@ -154,6 +156,13 @@ def receiver_of(
     """
     if keys is None:
         keys = webhook.signing_keys.order_by("-created_at", "-pk")
+    if webhook.wrong:
+        logger.warning(
+            "What is stored in %s of webhook %s cannot be used; the defaults hold.",
+            ", ".join(webhook.wrong),
+            webhook.pk,
+            extra={"webhook_id": str(webhook.pk)},
+        )
     parsed = {} if before is None else {sealed: sealed for _end, sealed in before._keys}
     format = formats.get_or_missing(webhook.format)
     patterns = webhook.events if isinstance(webhook.events, list) else []
