@@ -140,7 +140,7 @@ def oldest_due(
     if events:
         undistributed = Event.objects.filter(fanned_out=False)
         moments.append(undistributed.order_by("id").values_list("occurred_at", flat=True).first())
-    return min((moment for moment in moments if moment is not None), default=None)
+    return min((stored.moment(each) for each in moments if each is not None), default=None)
 
 
 def health(webhooks: Iterable[Webhook], now: datetime | None = None) -> dict[UUID, Health]:
