@@ -43,12 +43,70 @@ _SAFE = "!$%&'()*+,/:;=?@~-._"
 HIDDEN = "••••"
 
 
-def without_query_values(url: str) -> str:
-    """The URL as who may not change it sees it: a query's values may be secrets (`?token=…`)."""
-    path, mark, query = url.partition("?")
+_SHOWN = re.compile(
+    r"(?P<origin>[a-z][a-z0-9+.-]*://)(?:[^/?#]*@)?(?P<host>[^/?#@]*)"
+    r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?P<fragment>\#.*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+# What a person would call a path: `webhook`, `crm-events`, `in.php`, `v2`. A token is none.
+_WORD = re.compile(r"[A-Za-z]{1,12}(?:[-_.][A-Za-z]{1,12}){0,2}|v[0-9]{1,2}")
+_LEAST_TOKEN = 8  # characters of a part of an address that may be a token
+_LEAST_WORD = 16  # the same of letters alone
+
+
+def shown_address(url: str) -> str:
+    """The URL as who may not change it sees it: where it leads, and no secret.
+
+    Chat and automation services have theirs in the path (`/services/T000/B000/XXXX`), others in
+    the query (`?token=…`): of a path its first part stays, where that is a word, and of a query
+    its names.
+    """
+    match = _SHOWN.fullmatch(url)
+    if match is None:
+        return HIDDEN if url else ""
+    shown = f"{match['origin']}{match['host']}{_shown_path(match['path'] or '')}"
+    if match["query"] is not None:
+        shown += f"?{_shown_query(match['query'][1:])}"
+    return shown + (f"#{HIDDEN}" if match["fragment"] else "")
+
+
+def _shown_path(path: str) -> str:
+    first, slash, rest = path.removeprefix("/").partition("/")
+    if first and not _WORD.fullmatch(first):
+        return f"/{HIDDEN}"
+    return path if not rest.strip("/") else f"/{first}{slash}{HIDDEN}"
+
+
+def _shown_query(query: str) -> str:
     pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    shown = (f"{name}={HIDDEN}" if equals else HIDDEN for name, equals, _value in pairs)
-    return f"{path}{mark}{'&'.join(shown)}"
+    return "&".join(
+        f"{name if _WORD.fullmatch(name) else HIDDEN}={HIDDEN}" if equals else HIDDEN
+        for name, equals, _value in pairs
+    )
+
+
+def without_address(text: str, url: str) -> str:
+    """A text for the same people, in which the URL may stand."""
+    return text.replace(url, shown_address(url)) if url else text
+
+
+def secrets_of(url: str) -> set[str]:
+    """What may be a secret in a URL: what `shown_address` hides, as a whole and those of its parts
+    that could be tokens. Words that any text may have are not among them."""
+    match = _SHOWN.fullmatch(url)
+    if match is None:
+        return set()
+    path, query = match["path"] or "", (match["query"] or "?")[1:]
+    first, _slash, rest = path.removeprefix("/").partition("/")
+    hidden = rest if _WORD.fullmatch(first) else path.removeprefix("/")
+    values = [pair.rpartition("=")[2] for pair in query.split("&")]
+    parts = [each for each in [*hidden.split("/"), *values] if _may_be_token(each)]
+    return {*parts, *([hidden.strip("/")] if "/" in hidden.strip("/") else [])}
+
+
+def _may_be_token(text: str) -> bool:
+    telling = any(map(str.isdigit, text)) or len(text) >= _LEAST_WORD
+    return len(text) >= _LEAST_TOKEN and telling and "{{" not in text
 
 
 class AddressRefused(ValueError):
@@ -77,7 +135,8 @@ class AddressRefused(ValueError):
     def detail(self) -> str:
         """The same for a log, in English: `network: 10.0.0.5 in 10.0.0.0/8`."""
         network = self._params.get("network")
-        return f"{self.code}: {self.value}" + (f" in {network}" if network else "")
+        value = shown_address(self.value) if "//" in self.value else self.value
+        return f"{self.code}: {value}" + (f" in {network}" if network else "")
 
     def of_name(self, name: str) -> AddressRefused:
         """The same where `name` led there, for whoever typed the name: what an internal name server

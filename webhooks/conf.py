@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "TIMEOUT_SECONDS": 5.0,  # from the start to the last byte (seed 004, "Formato da URL")
     "RESPONSE_MAX_BYTES": 16_384,
     "BODY_MAX_BYTES": 102_400,  # Express's default limit
+    "SNAPSHOT_MAX_BYTES": 1_048_576,  # the whole record and what changed, kept beside the body
     "USER_AGENT": None,  # None: the project's name and version
     # --- a test, and an address's look-up, for which a web request waits
     "TEST_TIMEOUT_SECONDS": 5.0,  # a webhook's own timeout counts where it is less

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from . import breaker, latency, retry, shortage, tracing
+from .addresses import shown_address
 from .conf import settings
 from .directory import Receiver
 from .fields import EncryptionKeyMissing, SecretUnreadable
@@ -124,7 +125,8 @@ def _attempt(
         error, detail = problem.kind, problem.detail
         lacking = detail
     except TransportError as problem:
-        error, detail = problem.kind, receiver.hide(problem.detail.replace(url, receiver.url))
+        detail = problem.detail.replace(url, shown_address(receiver.url))
+        error, detail = problem.kind, receiver.hide(detail, cut=problem.cut)
         if error == Attempt.Error.INTERNAL:
             # A bug. Its words may hold a secret: they go to the log, not to the attempt.
             logger.exception("Delivery %s could not be posted.", job.delivery_id, extra=about(job))
@@ -276,13 +278,13 @@ def _kept_answer(answer: Answer | None, receiver: Receiver) -> dict[str, Any]:
         size += len(name) + len(value)
         if size > _HEADERS_KEPT:
             break
-        headers[_storable(name)] = receiver.hide(_storable(value))
+        headers[receiver.hide(_storable(name))] = receiver.hide(_storable(value))
     keep = receiver.keep_responses
-    text = receiver.hide(_storable(answer.body.decode("utf-8", "replace"))) if keep else ""
+    text = _storable(answer.body.decode("utf-8", "replace")) if keep else ""
     return {
         "status_code": answer.status,
         "response_headers": receiver.mask(headers),
-        "response_body": text,
+        "response_body": receiver.hide(text, cut=answer.truncated),
         "response_truncated": answer.truncated if keep else bool(answer.body),
     }
 

@@ -9,9 +9,9 @@ deleted and one that is made could cancel each other out.
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import functools
-import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,18 +22,18 @@ from uuid import UUID
 from django.db import connections
 
 from . import breaker, formats, retry
+from .addresses import secrets_of
 from .conf import settings
 from .databases import writing
-from .fields import Sealed
+from .fields import Sealed, SecretUnreadable
 from .formats.base import Format
-from .headers import MASK, check_headers, mask_headers
+from .headers import check_headers, mask_headers
 from .models import SigningKey, Webhook
 from .patterns import Subscription
+from .secrecy import Secrets
 from .signing import Key
 
 logger = logging.getLogger("webhooks.directory")
-
-_TELLING = 6  # characters: what is shorter is found in any text
 
 _MARGIN = 5.0  # seconds of a lease beyond an attempt; webhooks.E004 asks as much
 
@@ -110,24 +110,28 @@ class Receiver:
         """The headers as they may be kept and shown: the webhook's own are secret, all of them."""
         return mask_headers(headers, secret_names=self.headers)
 
-    def hide(self, text: str) -> str:
-        """What a receiver answered, without the credentials that it may have sent back."""
-        for secret in self._sent_secrets:
-            if secret in text:
-                text = text.replace(secret, MASK)
-        return text
+    def hide(self, text: str, *, most: int | None = None, cut: bool = False) -> str:
+        """What a receiver answered, without the credentials that it may have sent back.
+
+        :param most: characters to keep.
+        :param cut: the text was cut before.
+        """
+        return self._secrets.hide(text, most=most, cut=cut)
 
     @functools.cached_property
-    def _sent_secrets(self) -> list[str]:
-        """The longest first, since one may be part of another."""
+    def _secrets(self) -> Secrets:
         kind, user, _header_name, secret = self._auth
         found = set(self.headers.values())
         if kind != Webhook.Authentication.NONE:
             found |= {secret.reveal(), *self.headers.get("Authorization", "").split(" ")[1:]}
         if kind == Webhook.Authentication.BASIC:
             found.add(f"{user}:{secret.reveal()}")
-        found |= {json.dumps(each)[1:-1] for each in found}
-        return sorted((each for each in found if len(each) >= _TELLING), key=len, reverse=True)
+        found |= secrets_of(self.url)
+        for _expires_at, sealed in self._keys:
+            if sealed.algorithm == "hmac-sha256":  # of the others a receiver has no secret
+                with contextlib.suppress(SecretUnreadable):
+                    found.add(sealed.secret.reveal())
+        return Secrets(found)
 
     def keys(self, now: dt.datetime) -> list[Key]:
         """The signing keys in force, the newest first.
@@ -153,6 +157,13 @@ def receiver_of(
     """
     if keys is None:
         keys = writing(webhook.signing_keys).order_by("-created_at", "-pk")
+    if webhook.wrong:
+        logger.warning(
+            "What is stored in %s of webhook %s cannot be used; the defaults hold.",
+            ", ".join(webhook.wrong),
+            webhook.pk,
+            extra={"webhook_id": str(webhook.pk)},
+        )
     parsed = {} if before is None else {sealed: sealed for _end, sealed in before._keys}
     format = formats.get_or_missing(webhook.format)
     patterns = webhook.events if isinstance(webhook.events, list) else []

@@ -28,15 +28,22 @@ from .values import instant
 
 logger = logging.getLogger("webhooks.disabling")
 
-# The engine's thread waits for both; workers do the rest of what is parked.
-_PARKED_AT_ONCE = 100  # deliveries
+IN_THE_ENGINE = 100
+"""Deliveries that are parked at once where the engine's thread waits for it."""
 _REVIEWED_AT_ONCE = 20  # webhooks
 
 
-def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> bool:
+def disable(
+    webhook_id: UUID,
+    reason: str,
+    *,
+    at_once: int = moving.AT_ONCE,
+    using: str = DEFAULT_DB_ALIAS,
+) -> bool:
     """Disable an active webhook.
 
     :param reason: what its owner gets to read, or one of `reasons.known`.
+    :param at_once: pending deliveries that this call parks; workers park the rest.
     :returns: False if it was not active any more: somebody else did it, or it was paused.
     """
     now = timezone.now()
@@ -68,9 +75,7 @@ def disable(webhook_id: UUID, reason: str, *, using: str = DEFAULT_DB_ALIAS) -> 
         outbox.record([draft], using=using)
         audit.record(audit.Action.DISABLED, subject=audit.of(webhook))
         job = moving.begin(webhook, BulkJob.Kind.PARK, using=using)
-        transaction.on_commit(
-            lambda: moving.at_once(job, most=_PARKED_AT_ONCE), using=using, robust=True
-        )
+        transaction.on_commit(lambda: moving.at_once(job, most=at_once), using=using, robust=True)
         transaction.on_commit(lambda: _tell(webhook), using=using, robust=True)
     return True
 
@@ -132,7 +137,7 @@ def review_next(after: UUID | None, *, using: str = DEFAULT_DB_ALIAS) -> tuple[i
             reason = reasons.known(
                 "failing", failures=found["failed"], attempts=found["tried"], days=days
             )
-            if disable(found["webhook"], reason, using=using):
+            if disable(found["webhook"], reason, at_once=IN_THE_ENGINE, using=using):
                 return 1, found["webhook"]
     return 0, ids[-1] if len(ids) == _REVIEWED_AT_ONCE else None
 

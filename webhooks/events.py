@@ -32,7 +32,7 @@ from .context import acting, is_silenced, silenced
 from .exactjson import NotExact
 from .exactjson import dumps as _dumps
 from .modelevents import Changes, Draft, ModelEvents, Told, became
-from .outbox import BodyTooLarge
+from .outbox import BodyTooLarge, SnapshotTooLarge
 from .tracking import TrackedModel, register
 from .values import (
     Value,
@@ -57,6 +57,7 @@ __all__ = [
     "EventType",
     "ModelEvents",
     "NotExact",
+    "SnapshotTooLarge",
     "Told",
     "TrackedModel",
     "UnknownEventType",
@@ -134,6 +135,7 @@ def emit(
     :raises ValueError: an object has no primary key, or `alteracoes` would be empty.
     :raises NotExact: something in it cannot be written as JSON.
     :raises BodyTooLarge: an event is larger than receivers accept.
+    :raises SnapshotTooLarge: its record is larger than what is kept.
     """
     catalog.get(event_type)
     if (objects is None) == (data is None):

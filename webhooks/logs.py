@@ -13,6 +13,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from .secrecy import Secrets
+
 if TYPE_CHECKING:
     from .queue import Job, Result
 
@@ -58,10 +60,8 @@ def cause(error: BaseException, *secrets: str) -> str:
         after its message, as DETAIL and the like.
     """
     message = _DETAILS.split(str(error), maxsplit=1)[0]
-    for secret in filter(None, secrets):
-        message = message.replace(secret, "…")
     text = f"{type(error).__name__}: {' '.join(message.split())}"
-    return text.removesuffix(": ")[:_CAUSE_LENGTH]
+    return Secrets(secrets, least=1, mask="…").hide(text.removesuffix(": "), most=_CAUSE_LENGTH)
 
 
 class JSONFormatter(logging.Formatter):

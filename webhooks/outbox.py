@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from uuid_utils.compat import uuid7
 
@@ -26,8 +27,25 @@ _FEW = 4  # events of one object that a call for each is cheaper for
 _SUBJECT_LENGTH = 100  # of Event.subject; SQLite would take more
 
 
-class BodyTooLarge(ValueError):
+class EventTooLarge(ValidationError, ValueError):
+    """An event has more bytes than a setting allows: what it tells of cannot be saved so.
+
+    A ValidationError, so that whoever sent it is answered what is wrong: forms and APIs know it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="too_large")
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class BodyTooLarge(EventTooLarge):
     """The event's body is larger than WEBHOOKS["BODY_MAX_BYTES"], so receivers would refuse it."""
+
+
+class SnapshotTooLarge(EventTooLarge):
+    """The event's whole record and changes are larger than WEBHOOKS["SNAPSHOT_MAX_BYTES"]."""
 
 
 def body_of(draft: Draft) -> str:
@@ -49,6 +67,24 @@ def body_of(draft: Draft) -> str:
     return body
 
 
+def snapshot_of(draft: Draft) -> str:
+    """The whole record and what changed, as it is kept.
+
+    :raises exactjson.NotExact: something in it cannot be written as JSON.
+    :raises SnapshotTooLarge: it is larger than WEBHOOKS["SNAPSHOT_MAX_BYTES"].
+    """
+    snapshot = exactjson.dumps(draft.snapshot)
+    size = len(snapshot.encode())
+    if size > settings.SNAPSHOT_MAX_BYTES:
+        raise SnapshotTooLarge(
+            f"The record of the event {draft.type} of {draft.subject or 'no object'} has "
+            f"{size:,} bytes with its changes, more than the {settings.SNAPSHOT_MAX_BYTES:,} that "
+            'are kept (WEBHOOKS["SNAPSHOT_MAX_BYTES"]). Shorten it, or leave what is long out of '
+            "the record that is declared."
+        )
+    return snapshot
+
+
 def record(
     drafts: Sequence[Draft],
     *,
@@ -65,7 +101,8 @@ def record(
         where both can be sent at once, they are.
     :returns: the events' ids, in the order given.
     :raises exactjson.NotExact: something cannot be written as JSON; nothing is recorded.
-    :raises BodyTooLarge: an event is larger than receivers accept; nothing is recorded.
+    :raises EventTooLarge: an event is larger than receivers accept, or its record than is kept;
+        nothing is recorded.
     :raises ValueError: a subject is longer than its column, or holds what no text may.
     """
     with tracing.recording([draft.type for draft in drafts]) as traceparent:
@@ -91,7 +128,7 @@ def _record(
                 draft.data_subject,
                 draft.moment,
                 body_of(draft),
-                exactjson.dumps(draft.snapshot),
+                snapshot_of(draft),
                 *told,
             )
         )

@@ -118,7 +118,12 @@ class Recorder:
             self._pauses = {}
         if self._gone:  # one a turn: what waits for it is parked, and its owner is written to
             webhook_id = next(iter(self._gone))
-            disabling.disable(webhook_id, reasons.known("gone"), using=self._queue.using)
+            disabling.disable(
+                webhook_id,
+                reasons.known("gone"),
+                at_once=disabling.IN_THE_ENGINE,
+                using=self._queue.using,
+            )
             self._gone.remove(webhook_id)
 
     def _is_normal(self, webhook_id: UUID) -> bool:

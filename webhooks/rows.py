@@ -2,26 +2,41 @@
 
 After a save the row is put together from what was written, so that it need not be read again; where
 only the database knows what it stored, it is read. That is so of expressions, of computed columns,
-and of fields that convert values in a way of their own; one whose `pre_save` leaves on the instance
-what will be read says so by `stored_on_instance = True`, and spares the query.
+and of fields that save or convert values in a way of their own; one whose `pre_save` leaves on the
+instance what will be read says so by `stored_on_instance = True`, and spares the query.
 """
 
 from __future__ import annotations
 
+import enum
 import functools
+import inspect
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from django.db import connections, models
 from django.db.models import sql
+from django.db.models.query_utils import DeferredAttribute
 
 from .exactjson import same
 
-_BUILT_IN = "django.db.models.fields"
+_BUILT_IN = "django.db.models."
 # What a field would override to store or read something else than `to_python` gives.
-_CONVERSIONS = ("to_python", "get_prep_value", "get_db_prep_value", "get_db_prep_save")
+_CONVERSIONS = (
+    "pre_save",
+    "to_python",
+    "get_prep_value",
+    "get_db_prep_value",
+    "get_db_prep_save",
+    "get_placeholder",
+    "get_db_converters",
+    "from_db_value",
+)
+# Numbers of JSON that PostgreSQL, which keeps them as decimals, gives back otherwise.
+_REWRITTEN = re.compile(r"e\+|-0\.0")
 
 
 def load(
@@ -52,13 +67,15 @@ class _Read:
 
         self._names = [field.attname for field in fields]
         table, key = quote(model._meta.db_table), quote(model._meta.pk.column)
+        # Columns have names of their own: those of somebody's `RawSQL("visits + 1")` are the row's.
+        names = {quote(field.column): f"webhooks_before_{i}" for i, field in enumerate(fields)}
         self._sql = (
-            f"SELECT {', '.join(quote(field.column) for field in fields)} "
+            f"SELECT {', '.join(f'{column} AS {name}' for column, name in names.items())} "
             f"FROM {table} WHERE {key} = %s{' FOR NO KEY UPDATE' if lock else ''}"
         )
         self._condition = f"{table}.{key} = %s"
         self._returning = (
-            f" FROM ({self._sql}) webhooks_before WHERE {table}.{key} = webhooks_before.{key} "
+            f" FROM ({self._sql}) webhooks_before WHERE {table}.{key} = {names[key]} "
             "RETURNING webhooks_before.*"
         )
         self._columns: list[tuple[int, list[Any], Any]] = []
@@ -142,48 +159,71 @@ def written(
     for field in model._meta.concrete_fields:
         name = field.attname
         given = update_fields is None or field.name in update_fields or name in update_fields
-        if before is not None and not (given and name in instance.__dict__):
+        kept = before is not None and not (given and name in instance.__dict__)
+        if kept and not field.generated:
             row[name] = before.__dict__.get(name)
             continue
         value = instance.__dict__.get(name)
-        if before is not None and not field.generated and same(value, before.__dict__.get(name)):
+        how = _how_stored(field)
+        if field.generated or how is _Stored.ITS_OWN_WAY or hasattr(value, "resolve_expression"):
+            return _reread(model, instance, using)
+        if before is not None and same(value, before.__dict__.get(name)):
             row[name] = before.__dict__.get(name)
             continue
-        if name not in instance.__dict__ or _only_the_database_knows(field, value):
-            key = getattr(instance, model._meta.pk.attname)
-            return load(model, key, using) or instance
-        row[name] = _as_read(field, value)
+        if name not in instance.__dict__ or not _is_known(field, how, value, using):
+            return _reread(model, instance, using)
+        row[name] = _as_read(field, value, using)
     return model.from_db(using, list(row), list(row.values()))
 
 
-def _only_the_database_knows(field: models.Field[Any, Any], value: Any) -> bool:
-    if field.generated or hasattr(value, "resolve_expression"):  # F("visits") + 1
-        return True
-    if isinstance(field, models.DecimalField) and (
-        value is None
-        or (isinstance(value, Decimal) and value.as_tuple().exponent == -field.decimal_places)
-    ):
-        return False
-    return not _converts_plainly(type(field))  # type: ignore[arg-type]  # a class has a hash
+def _reread(model: type[models.Model], instance: models.Model, using: str) -> models.Model:
+    return load(model, getattr(instance, model._meta.pk.attname), using) or instance
+
+
+class _Stored(enum.Enum):
+    """How a field's column comes by its value."""
+
+    PLAINLY = enum.auto()
+    """From the instance's attribute, and it is read as `_as_read` says, whatever was assigned."""
+    ROUNDED = enum.auto()
+    """From the attribute, but rounded or renamed: what was read before is stored again as it is."""
+    ITS_OWN_WAY = enum.auto()
+    """As somebody's own code says, which need not even look at the attribute."""
 
 
 @functools.cache
-def _converts_plainly(kind: type[models.Field[Any, Any]]) -> bool:
-    """Whether a value of the field is read as `_as_read` says, whatever was assigned.
-
-    Not so of fields that are somebody's own, and of those that round or rename.
-    """
+def _how_stored(field: models.Field[Any, Any]) -> _Stored:
+    kind: Any = type(field)
     if getattr(kind, "stored_on_instance", False):
+        return _Stored.PLAINLY
+    attribute = inspect.getattr_static(field.model, field.attname, None)
+    if not isinstance(attribute, DeferredAttribute) or not all(
+        getattr(kind, name).__module__.startswith(_BUILT_IN)
+        for name in (*_CONVERSIONS, "descriptor_class")
+        if hasattr(kind, name)
+    ):
+        return _Stored.ITS_OWN_WAY
+    if isinstance(field, models.ForeignKey):
+        return _how_stored(field.target_field)
+    if isinstance(field, models.DecimalField | models.FileField | models.BinaryField):
+        return _Stored.ROUNDED
+    return _Stored.PLAINLY
+
+
+def _is_known(field: models.Field[Any, Any], how: _Stored, value: Any, using: str) -> bool:
+    """Whether what was written can be told without reading it."""
+    if value is None or getattr(field, "stored_on_instance", False):
         return True
-    if issubclass(kind, models.DecimalField | models.FileField | models.BinaryField):
+    if isinstance(field, models.JSONField) and connections[using].vendor == "postgresql":
+        return not _REWRITTEN.search(json.dumps(value, cls=field.encoder))
+    if how is _Stored.PLAINLY:
+        return True
+    if not isinstance(field, models.DecimalField) or not isinstance(value, Decimal):
         return False
-    from_database = getattr(kind, "from_db_value", models.JSONField.from_db_value)
-    return from_database is models.JSONField.from_db_value and all(
-        getattr(kind, name).__module__.startswith(_BUILT_IN) for name in _CONVERSIONS
-    )
+    return value.as_tuple().exponent == -field.decimal_places
 
 
-def _as_read(field: models.Field[Any, Any], value: Any) -> Any:
+def _as_read(field: models.Field[Any, Any], value: Any, using: str) -> Any:
     """The value as it will be read: someone may have assigned "2024-01-05" to a date, a tuple to
     JSON."""
     if value is None:
@@ -191,5 +231,8 @@ def _as_read(field: models.Field[Any, Any], value: Any) -> Any:
     if isinstance(field, models.JSONField):
         return json.loads(json.dumps(value, cls=field.encoder), cls=field.decoder)
     if isinstance(field, models.DateTimeField):
-        return field.get_prep_value(value)  # a naive one gets the time zone in force
-    return field.to_python(value)
+        moment = field.get_prep_value(value)  # a naive one gets the time zone in force
+        return moment.astimezone(connections[using].timezone) if moment.tzinfo else moment
+    read = field.to_python(value)
+    # A member of a `class Status(str, Enum)` passes for text, and is not what is read.
+    return str.__str__(read) if isinstance(read, str) else read

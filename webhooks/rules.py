@@ -79,6 +79,7 @@ RULES: dict[str, Rule] = {
     "TIMEOUT_SECONDS": _number(0.1, 60),
     "RESPONSE_MAX_BYTES": _number(0, 10_000_000, whole=True),
     "BODY_MAX_BYTES": _number(1_000, 10_000_000, whole=True),
+    "SNAPSHOT_MAX_BYTES": _number(1_000, 100_000_000, whole=True),
     "USER_AGENT": _text_or_none,
     "TEST_TIMEOUT_SECONDS": _number(0.1, 30),
     "TEST_CONCURRENCY": _number(1, 100, whole=True),

@@ -106,7 +106,7 @@ class Sealed:
                 'WEBHOOKS["ENCRYPTION_KEYS"]. Put that key back at the end of the list, or store '
                 "a new secret."
             ) from None
-        return json.loads(plain) if self.as_json else plain
+        return _opened(plain) if self.as_json else plain
 
     def resealed(self) -> Sealed:
         """The same secret under the first of the keys.
@@ -192,3 +192,15 @@ class Sealed:
 
     def __repr__(self) -> str:
         return f"<Sealed {'set' if self.token else 'empty'}>"
+
+
+@sensitive_variables()
+def _opened(plain: str) -> dict[str, Any]:
+    """:raises SecretUnreadable: it is no JSON object, which is all that was ever sealed as JSON."""
+    try:
+        found = json.loads(plain)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SecretUnreadable("What is stored is no JSON object; store it anew.") from None
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -122,6 +123,23 @@ def test_every_field_that_is_wrong_is_named_in_the_callers_language(root: Caller
 def test_what_is_no_client_is_refused(root: Caller, body: object, where: str) -> None:
     response = root.post("clientes/", "null" if body is None else body)
     assert where in field_errors(response)
+
+
+@pytest.mark.parametrize("setting", ["BODY_MAX_BYTES", "SNAPSHOT_MAX_BYTES"])
+def test_what_no_event_has_room_for_is_refused_and_not_saved(
+    root: Caller, settings: Any, setting: str
+) -> None:
+    made = root.post("clientes/", {"nome": "Ana"}).json()
+    settings.WEBHOOKS = {**settings.WEBHOOKS, setting: 1_500}
+    large = {"observacoes": "x" * 3_000}
+    answers = [root.patch(f"clientes/{made['id']}/", large)]
+    if setting == "SNAPSHOT_MAX_BYTES":  # notes are in no body of `cliente.criado`
+        answers.append(root.post("clientes/", {"nome": "Bia", **large}))
+    for answer in answers:
+        assert answer.status_code == 400, answer.content
+        assert setting in answer.content.decode()
+    assert [each["nome"] for each in root.get("clientes/").json()["results"]] == ["Ana"]
+    assert root.get(f"clientes/{made['id']}/").json()["observacoes"] != large["observacoes"]
 
 
 def test_a_document_is_one_clients(root: Caller) -> None:

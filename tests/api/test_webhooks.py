@@ -47,6 +47,7 @@ def test_a_new_webhook_answers_its_secret_this_once(root: Caller) -> None:
         "formatOptions": {},
         "status": "active",
         "statusReason": None,
+        "problems": [],
         "headers": {},
         "authentication": {"type": "none", "username": None, "headerName": None, "secret": None},
         "timeoutSeconds": None,

@@ -22,7 +22,7 @@ from webhooks.addresses import (
     Target,
     check_ip,
     check_url,
-    without_query_values,
+    shown_address,
 )
 
 PUBLIC = Policy()
@@ -493,7 +493,24 @@ def test_no_message_repeats_a_password_in_an_address(url: str) -> None:
         ("https://a.example/x?", "https://a.example/x?"),
         ("https://a.example/x?token=S3&y=", "https://a.example/x?token=••••&y=••••"),
         ("https://a.example/?S3&&a=b=c", "https://a.example/?••••&a=••••"),
+        ("https://a.example/", "https://a.example/"),
+        ("https://a.example", "https://a.example"),
+        ("https://a.example/webhook/", "https://a.example/webhook/"),
+        ("https://a.example/v2/crm", "https://a.example/v2/••••"),
+        ("https://hooks.slack.com/services/T0/B1/xyz", "https://hooks.slack.com/services/••••"),
+        (
+            "https://discord.com/api/webhooks/1/abc?wait=true",
+            "https://discord.com/api/••••?wait=••••",
+        ),
+        ("https://hooks.zapier.com/hooks/catch/12/abc/", "https://hooks.zapier.com/hooks/••••"),
+        ("https://hook.eu1.make.com/k3jd9x2", "https://hook.eu1.make.com/••••"),
+        ("https://webhook.site/0b1c-22", "https://webhook.site/••••"),
+        ("https://n8n.a.example:8443/webhook/{{id}}/x", "https://n8n.a.example:8443/webhook/••••"),
+        ("https://a.example/x?S3cr3t=1", "https://a.example/x?••••=••••"),
+        ("https://ana:pw@a.example/x#S3", "https://a.example/x#••••"),
+        ("no address with S3", "••••"),
+        ("", ""),
     ],
 )
-def test_the_values_of_a_query_are_not_for_everyone(url: str, shown: str) -> None:
-    assert without_query_values(url) == shown
+def test_the_secrets_of_an_address_are_not_for_everyone(url: str, shown: str) -> None:
+    assert shown_address(url) == shown

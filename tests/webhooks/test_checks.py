@@ -81,6 +81,7 @@ def test_an_unknown_setting_is_told_with_the_one_that_was_meant():
         ("TIMEOUT_SECONDS", [0, -1, 61, "5", None, float("nan"), True]),
         ("RESPONSE_MAX_BYTES", [-1, 1.5, None]),
         ("BODY_MAX_BYTES", [10, "100"]),
+        ("SNAPSHOT_MAX_BYTES", [10, "100"]),
         ("USER_AGENT", [5]),
         ("RETRY_SCHEDULE_SECONDS", [[], None, "0,60", [-1], ["60"], [float("nan")], 60]),
         ("RETRY_JITTER", [-0.1, 1.1, None]),

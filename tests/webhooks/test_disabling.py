@@ -266,11 +266,8 @@ def test_one_that_fails_for_days_is_disabled_and_people_are_told() -> None:
     assert webhook.deliveries.get().lane == Webhook.Lane.PARKED
 
 
-def test_disabling_parks_what_waits_after_its_commit_and_no_more_than_a_slice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_disabling_parks_what_waits_after_its_commit_and_no_more_than_a_slice() -> None:
     """All in one statement would lock it all, and hold the worker up, however much there is."""
-    monkeypatch.setattr(disabling, "_PARKED_AT_ONCE", 2)
     webhook = make_webhook()
     owe_troubled(webhook, 5)
 
@@ -278,7 +275,7 @@ def test_disabling_parks_what_waits_after_its_commit_and_no_more_than_a_slice(
         return webhook.deliveries.filter(lane=Webhook.Lane.PARKED).count()
 
     with transaction.atomic():
-        assert disabling.disable(webhook.pk, "410")
+        assert disabling.disable(webhook.pk, "410", at_once=2)
         assert parked() == 0
     assert parked() == 2
     queue_on().mend_stopped()

@@ -261,7 +261,7 @@ def test_nor_does_a_refused_address_tell_what_was_filled_in(settings: Any) -> No
     make_cliente(email="joao@example.com")
     [attempt] = deliver_all()
     assert attempt.error == "blocked"
-    assert attempt.error_detail == "https_required: http://127.0.0.1:9/?e={{email}}"
+    assert attempt.error_detail == "https_required: http://127.0.0.1:9/?e=••••"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -109,7 +109,6 @@ def test_what_is_more_than_a_request_does_is_a_job_for_workers(
     told = threading.Event()
     monkeypatch.setattr(jobs, "_publish", told.set)
     monkeypatch.setattr(jobs, "SLICE", 2)
-    monkeypatch.setattr(disabling, "_PARKED_AT_ONCE", 4)
     webhook = a_webhook()
     if name == "resume":
         webhook = operations.pause(webhook)
@@ -117,7 +116,7 @@ def test_what_is_more_than_a_request_does_is_a_job_for_workers(
     if name == "delete":
         assert operations.cancel_owed(operations.mark_deleted(webhook), at_once=4) == 4
     elif name == "disable":
-        disable(webhook)
+        operations.disable(webhook, "It fails.", at_once=4)
     else:
         getattr(operations, name)(webhook, at_once=4)
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -20,7 +21,7 @@ from webhooks import exactjson, outbox
 from webhooks.context import acting
 from webhooks.modelevents import Draft
 from webhooks.models import Delivery, Event, Subject
-from webhooks.outbox import BodyTooLarge
+from webhooks.outbox import BodyTooLarge, SnapshotTooLarge
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -227,6 +228,31 @@ def test_a_body_may_be_as_large_as_receivers_take_to_the_byte(settings):
     outbox.body_of(a_draft(data={"x": "éé"}))
     with pytest.raises(BodyTooLarge, match=r"cliente\.criado of cliente_1.*BODY_MAX_BYTES"):
         outbox.body_of(a_draft(data={"x": "ééx"}))
+
+
+def test_a_snapshot_may_be_as_large_as_the_setting_says_to_the_byte(settings):
+    empty = len(outbox.snapshot_of(a_draft(record={"x": ""})).encode())
+    settings.WEBHOOKS = {**settings.WEBHOOKS, "SNAPSHOT_MAX_BYTES": empty + 4}
+    outbox.snapshot_of(a_draft(record={"x": "éé"}))
+    with pytest.raises(SnapshotTooLarge, match=r"cliente\.criado of cliente_1.*SNAPSHOT_MAX_BYTES"):
+        outbox.snapshot_of(a_draft(record={"x": "ééx"}))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"record": {"x": "y" * 3_000_000}},
+        {"changes": {"x": {"anterior": "y" * 600_000, "novo": "z" * 600_000}}},
+    ],
+)
+def test_what_is_too_large_to_be_kept_is_refused_as_a_value_that_was_given(values):
+    with pytest.raises(SnapshotTooLarge) as refused:
+        outbox.record([a_draft(**values)])
+    assert isinstance(refused.value, ValueError)
+    assert isinstance(refused.value, ValidationError)
+    assert refused.value.code == "too_large"
+    assert "1,048,576" in str(refused.value)
+    assert not Event.objects.exists()
 
 
 def test_by_default_that_is_what_express_accepts():

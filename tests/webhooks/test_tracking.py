@@ -371,6 +371,26 @@ def test_what_cannot_be_told_cannot_be_saved(tell, settings, data):
     assert changes()[-1] == {"data": {"anterior": {}, "novo": {"x": 1}}}
 
 
+def test_a_record_that_is_too_large_to_be_kept_cannot_be_saved(tell):
+    """Also where no event's body tells what is so large; of an update the old counts as the new."""
+    large = {"x": "y" * 700_000}
+    tell(
+        Thing,
+        name=events.text("name"),
+        data=events.object("data"),
+        created=events.Told("thing.criado", ("id", "name")),
+        updated=events.Told("thing.atualizado", ("id", "name")),
+    )
+    with pytest.raises(events.SnapshotTooLarge, match="SNAPSHOT_MAX_BYTES"):
+        Thing.objects.create(name="never", data={"x": "y" * 3_000_000})
+    thing = Thing.objects.create(name="a", data=large)
+    thing.data = {"x": "z" * 700_000}
+    with pytest.raises(events.SnapshotTooLarge, match=r"thing\.atualizado"):
+        thing.save()
+    assert list(Thing.objects.values_list("name", "data")) == [("a", large)]
+    assert names() == ["thing.criado"]
+
+
 def test_within_a_transaction_what_could_not_be_told_takes_all_of_it_back(thing):
     with pytest.raises(transaction.TransactionManagementError), transaction.atomic():
         thing.data = {"__proto__": 1}

@@ -17,7 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from .. import operations
-from ..addresses import without_query_values
+from ..addresses import shown_address
 from ..models import Delivery, Event, Webhook
 from . import choosing, presentation, records, timeline
 from .base import button, page_of
@@ -190,7 +190,7 @@ class DeliveryAdmin(Revealing, Hastening, ExportPage):
         return format_html(
             '{} <span class="wh-note">{}</span>',
             records.webhook_link(delivery.webhook),
-            without_query_values(delivery.webhook.url),
+            shown_address(delivery.webhook.url),
         )
 
     @admin.display(description=_("erased at"))

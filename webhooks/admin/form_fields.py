@@ -61,7 +61,7 @@ class ListField(_WrittenField):
     widget = lines(3)
 
     def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
+        return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]

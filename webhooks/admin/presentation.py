@@ -24,18 +24,18 @@ from ..indented import indented
 from ..models import Attempt, BulkJob, Delivery, Webhook
 from ..operations import MOST_COUNTED, LastFailure, ReplayFilter
 
-_TONES = {
+_TONES: dict[str, str] = {
     Delivery.Status.PENDING: "waiting",
     Delivery.Status.DELIVERED: "good",
     Delivery.Status.FAILED: "bad",
     Delivery.Status.CANCELLED: "quiet",
 }
-_WEBHOOK_TONES = {
+_WEBHOOK_TONES: dict[str, str] = {
     Webhook.Status.ACTIVE: "good",
     Webhook.Status.PAUSED: "quiet",
     Webhook.Status.DISABLED: "bad",
 }
-_JOB_TONES = {
+_JOB_TONES: dict[str, str] = {
     BulkJob.State.RUNNING: "waiting",
     BulkJob.State.STOPPED: "quiet",
     BulkJob.State.SUPERSEDED: "quiet",
@@ -59,7 +59,7 @@ def shortened(text: str) -> SafeString:
 
 
 def delivery_badge(delivery: Delivery) -> SafeString:
-    return badge(delivery.get_status_display(), _TONES.get(Delivery.Status(delivery.status), ""))
+    return badge(delivery.get_status_display(), _TONES.get(delivery.status, ""))
 
 
 def webhook_badge(webhook: Webhook) -> SafeString:
@@ -69,7 +69,7 @@ def webhook_badge(webhook: Webhook) -> SafeString:
             "waiting",
             _("Its receiver is slow or failing; it is served apart from the others."),
         )
-    tone = _WEBHOOK_TONES[Webhook.Status(webhook.status)]
+    tone = _WEBHOOK_TONES.get(webhook.status, "bad")
     return badge(webhook.get_status_display(), tone, webhook.reason)
 
 
@@ -200,7 +200,7 @@ def moment(at: datetime) -> str:
 
 
 def job_badge(job: BulkJob) -> SafeString:
-    return badge(job.get_state_display(), _JOB_TONES[BulkJob.State(job.state)])
+    return badge(job.get_state_display(), _JOB_TONES.get(job.state, "bad"))
 
 
 def at_most(count: int, most: int) -> str:
@@ -248,7 +248,8 @@ def list_query(chosen: ReplayFilter) -> str:
 
 def _conditions(chosen: ReplayFilter) -> Iterator[tuple[str, str]]:
     labels = dict(Delivery.Status.choices)
-    yield _("status"), ", ".join(str(labels[status]) for status in chosen.statuses) or "—"
+    statuses = (str(labels.get(status, status)) for status in chosen.statuses)
+    yield _("status"), ", ".join(statuses) or "—"
     if chosen.webhook is not None:
         yield _("webhook"), chosen.webhook.name
     for name, values in (

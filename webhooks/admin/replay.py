@@ -186,11 +186,15 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
+        conditions, query = [(gettext("webhook"), obj.webhook)], f"webhook={obj.webhook_id}"
         replays = obj.kind in jobs.CHOSEN
-        chosen = jobs.read(obj.chosen) if replays else None
-        query = f"webhook={obj.webhook_id}"
-        if chosen is not None:
-            query = presentation.list_query(chosen)
+        if replays:
+            query = ""
+            try:
+                chosen = jobs.read(obj.chosen)
+                conditions, query = presentation.conditions(chosen), presentation.list_query(chosen)
+            except jobs.ChosenUnreadable as problem:
+                conditions = [("", str(problem))]
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
@@ -200,9 +204,7 @@ class BulkJobAdmin(ReadOnlyAdmin):
             "share": presentation.job_share(obj),
             "running": obj.state == BulkJob.State.RUNNING,
             "stopped": obj.state == BulkJob.State.STOPPED,
-            "conditions": [(gettext("webhook"), obj.webhook)]
-            if chosen is None
-            else presentation.conditions(chosen),
+            "conditions": conditions,
             "deliveries_url": f"{list_url}?{query}"
             if request.user.has_perm("webhooks.view_delivery")
             else "",

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from ..addresses import without_query_values
+from ..addresses import shown_address, without_address
 from ..conf import settings
 from ..eventos import TEST_EVENT
 from ..headers import is_harmless
@@ -26,7 +26,9 @@ def timeline(request: HttpRequest, delivery: Delivery, revealed: bool) -> dict[s
     timeout = delivery.webhook.timeout_seconds or settings.TIMEOUT_SECONDS
     newest = list(delivery.attempts.order_by("-id")[:MOST_ATTEMPTS])
     bodies = [
-        delivery.event.body if attempt.request_body is None else attempt.request_body
+        delivery.event.body
+        if attempt.request_body is None
+        else hide_address(request, attempt.request_body, attempt)
         for attempt in newest
     ]
     entries = [
@@ -64,7 +66,13 @@ def may_read_answer(request: HttpRequest, delivery: Delivery) -> bool:
 
 def address(request: HttpRequest, attempt: Attempt) -> str:
     may_change = request.user.has_perm("webhooks.change_webhook")
-    return attempt.url if may_change else without_query_values(attempt.url)
+    return attempt.url if may_change else shown_address(attempt.url)
+
+
+def hide_address(request: HttpRequest, body: str, attempt: Attempt) -> str:
+    """Some formats repeat the address in the body."""
+    may_change = request.user.has_perm("webhooks.change_webhook")
+    return body if may_change else without_address(body, attempt.url)
 
 
 def _show(body: str, openly: bool) -> str:

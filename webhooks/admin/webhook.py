@@ -25,7 +25,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from .. import formats, operations
-from ..addresses import without_query_values
+from ..addresses import shown_address
 from ..databases import writing
 from ..models import BulkJob, Delivery, Webhook
 from . import option_fields, presentation, records
@@ -56,7 +56,7 @@ class HealthChangeList(ChangeList):
 
     def shown_url(self, request: HttpRequest, webhook: Webhook) -> str:
         may_change = self.model_admin.has_change_permission(request, webhook)
-        return webhook.url if may_change else without_query_values(webhook.url)
+        return webhook.url if may_change else shown_address(webhook.url)
 
 
 @admin.register(Webhook)
@@ -116,8 +116,10 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
     @admin.display(description=_("status"), ordering="status")
     def state(self, webhook: Webhook) -> SafeString:
         mark = presentation.webhook_badge(webhook)
-        reason = webhook.reason
-        return format_html('{} <span class="wh-line">{}</span>', mark, reason) if reason else mark
+        for text in (webhook.reason, *operations.misconfigured(webhook)):
+            if text:
+                mark = format_html('{} <span class="wh-line">{}</span>', mark, text)
+        return mark
 
     @admin.display(description=_("pending"))
     def pending(self, webhook: Any) -> str:
@@ -301,10 +303,11 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
             if job is not None and records.may_see(request, self.admin_site, BulkJob)
             else "",
             "state": presentation.webhook_badge(obj),
+            "problems": operations.misconfigured(obj),
             "health": health,
             "pending": presentation.at_most(health.pending, operations.COUNTED_OF_EACH),
             "keys": [(key, operations.public_key(key)) for key in obj.signing_keys.all()],
-            "signs": bool(formats.get(obj.format).algorithms),
+            "signs": bool(formats.get_or_missing(obj.format).algorithms),
             "is_active": obj.status == Webhook.Status.ACTIVE,
             "may_change": self.has_change_permission(request, obj),
             "may_test": self.has_test_permission(request),
@@ -319,7 +322,7 @@ class WebhookAdmin(StoryAdmin, PanelPage, ShownFields):
 
     # --- deleting: softly, so what points to it need not be asked ----------------------------
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        names = [f"{webhook.name} <{without_query_values(webhook.url)}>" for webhook in objs]
+        names = [f"{webhook.name} <{shown_address(webhook.url)}>" for webhook in objs]
         missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         return names, {self.opts.verbose_name_plural: len(names)}, missing, []
 

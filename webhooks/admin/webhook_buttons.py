@@ -108,7 +108,7 @@ class WebhookButtons(admin.ModelAdmin):  # type: ignore[type-arg]
             "overlap_hours": f"{settings.SECRET_OVERLAP_SECONDS / 3600:g}",
         }
         form = RotateForm(request.POST if request.method == "POST" else None, initial=initial)
-        if formats.get(webhook.format).signs_with_all:
+        if formats.get_or_missing(webhook.format).signs_with_all:
             del form.fields["secret"]  # its keys are made here
         if request.method == "POST" and form.is_valid():
             if form.cleaned_data["newest"] != newest:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from .. import formats
-from ..addresses import without_query_values
+from ..addresses import shown_address
 from ..conf import settings
 from ..models import Webhook
 from . import option_fields
@@ -36,7 +36,7 @@ class ShownFields:
 
     @admin.display(description=_("address (URL)"))
     def address(self, webhook: Webhook) -> str:
-        return without_query_values(webhook.url)
+        return shown_address(webhook.url)
 
     @admin.display(description=_("events"))
     def all_events(self, webhook: Webhook) -> str:

@@ -96,7 +96,7 @@ class AuthenticationBody(fields.Body):
 class WebhookBody(fields.Body):
     """A webhook as it is created or changed. Masks (••••••••) stand for what is stored."""
 
-    ignored = ("id", "status", "statusReason", "createdAt", "updatedAt", "keys")
+    ignored = ("id", "status", "statusReason", "problems", "createdAt", "updatedAt", "keys")
     # pause/ and enable/ change it.
     as_it_is = ("status",)
 

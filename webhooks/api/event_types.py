@@ -18,12 +18,14 @@ from api_common.problems import Problem, django_problem, invalid
 from api_common.views import ApiViewSet
 
 from .. import audit, catalog, failures, formats, operations
-from ..addresses import without_query_values
+from ..addresses import shown_address, without_address
 from ..context import acting
 from ..fields import SecretUnreadable
+from ..formats import UnknownFormatError
 from ..formats.base import CannotTell
 from ..headers import HeadersRefused
 from ..models import Attempt, Webhook
+from ..signing import InvalidSecret
 from . import descriptions, event_schemas, lookups, representations
 
 
@@ -70,7 +72,7 @@ class EventTypeViewSet(ApiViewSet):
             shown = operations.preview(name, webhook, instance, signed=may_sign)
         except ValidationError as error:
             raise django_problem(error, place="query") from error
-        except (SecretUnreadable, HeadersRefused) as error:
+        except (SecretUnreadable, HeadersRefused, InvalidSecret, UnknownFormatError) as error:
             raise Problem("conflict", str(error)) from error
         except CannotTell as error:
             sentence = failures.sentence(Attempt.Error.FORMAT, detail=str(error))
@@ -86,9 +88,9 @@ class EventTypeViewSet(ApiViewSet):
                 "format": webhook.format,
                 "subscribed": shown.subscribed,
                 "method": "POST",
-                "url": (shown.url if whole else without_query_values(shown.url)) or None,
+                "url": (shown.url if whole else shown_address(shown.url)) or None,
                 "headers": shown.headers,
-                "body": shown.body,
+                "body": shown.body if whole else without_address(shown.body, webhook.url),
             }
         )
 

@@ -27,7 +27,7 @@ from api_common.problems import FieldError, Problem
 from api_common.views import ApiView
 
 from .. import operations
-from ..addresses import without_query_values
+from ..addresses import shown_address
 from ..context import acting
 from ..databases import writing
 from ..formats import rd_station as format
@@ -168,7 +168,7 @@ def represent(webhook: Webhook, request: Request) -> dict[str, Any]:
     event_type = next(theirs for theirs, each in TYPES.items() if each == ours)
     options = webhook.format_options
     whole = lookups.whole_urls(request)
-    url = webhook.url if whole else without_query_values(webhook.url)
+    url = webhook.url if whole else shown_address(webhook.url)
     entities = _entities(event_type)
     entity_type = options.get("entity_type")
     return {

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import failures, operations
-from ..addresses import without_query_values
+from ..addresses import shown_address, without_address
 from ..catalog import EventType
 from ..conf import settings
 from ..models import Attempt, BulkJob, Delivery, Event, SigningKey, Webhook
@@ -26,12 +26,13 @@ def webhook(found: Webhook, *, whole_url: bool) -> dict[str, Any]:
     return {
         "id": str(found.pk),
         "name": found.name,
-        "url": found.url if whole_url else without_query_values(found.url),
+        "url": found.url if whole_url else shown_address(found.url),
         "events": found.events,
         "format": found.format,
         "formatOptions": found.format_options,
         "status": found.status,
         "statusReason": found.reason or None,
+        "problems": operations.misconfigured(found),
         "headers": found.headers.masked(),
         "authentication": {
             "type": found.auth_type,
@@ -114,10 +115,10 @@ def attempt(found: Attempt, of: Delivery, *, payloads: bool, whole_url: bool) ->
         "number": found.number,
         "startedAt": moment(found.started_at),
         "durationMs": found.duration_ms,
-        "url": found.url if whole_url else without_query_values(found.url),
+        "url": found.url if whole_url else shown_address(found.url),
         "requestHeaders": found.request_headers,
         # What may not be shown was not even read.
-        "requestBody": _request_body(found, of) if payloads else None,
+        "requestBody": _request_body(found, of, whole_url) if payloads else None,
         "statusCode": found.status_code,
         "responseHeaders": found.response_headers if payloads else None,
         "responseBody": found.response_body if payloads else None,
@@ -129,8 +130,11 @@ def attempt(found: Attempt, of: Delivery, *, payloads: bool, whole_url: bool) ->
     }
 
 
-def _request_body(found: Attempt, of: Delivery) -> str | None:
-    return of.event.body or None if found.request_body is None else found.request_body
+def _request_body(found: Attempt, of: Delivery, whole_url: bool) -> str | None:
+    if found.request_body is None:
+        return of.event.body or None
+    # Some formats repeat the address in the body.
+    return found.request_body if whole_url else without_address(found.request_body, found.url)
 
 
 def sentence(found: Attempt, webhook: Webhook) -> str | None:

@@ -99,6 +99,10 @@ STATE = {
     "id": UUID,
     "status": one_of(Webhook.Status),
     "statusReason": nullable(TEXT),
+    "problems": {
+        **listed(TEXT),
+        "description": _("What is stored of it and cannot be used; none, usually."),
+    },
     "createdAt": MOMENT,
     "updatedAt": MOMENT,
 }

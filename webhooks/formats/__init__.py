@@ -47,6 +47,7 @@ class _Missing(Format):
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self.label = name  # type: ignore[misc]  # one of these is made for each such name
 
     def body(self, message: Message) -> str:
         get(self._name)  # raises

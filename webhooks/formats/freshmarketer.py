@@ -144,8 +144,11 @@ def _details(event: str, message: Message, record: Mapping[str, Any]) -> dict[st
 
 
 def _custom_data(message: Message) -> dict[str, str]:
-    filled = {}
-    for name, text in (message.options.get("custom_data") or {}).items():
+    filled: dict[str, str] = {}
+    chosen = message.options.get("custom_data")
+    for name, text in chosen.items() if isinstance(chosen, dict) else ():
+        if not isinstance(text, str):  # refused when it was entered
+            continue
         filled[name] = placeholders.fill(text, lambda field: _found(message, field))
         if len(filled[name]) > MAX_PROPERTY_LENGTH:
             raise CannotTell(f"property: {name} becomes too long")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from . import stored
 from .event import Event
 from .webhook import Webhook
 
@@ -114,6 +115,12 @@ class Delivery(models.Model):
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.pk}"
 
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Delivery:
+        delivery = super().from_db(*args, **kwargs)
+        stored.mend(delivery, {})
+        return delivery
+
     @staticmethod
     def settled(status: str) -> dict[str, Any]:
         """The changes that end deliveries without another attempt."""
@@ -183,6 +190,15 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self._meta.verbose_name} {self.number}"
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Attempt:
+        attempt = super().from_db(*args, **kwargs)
+        stored.mend(
+            attempt,
+            {"request_headers": stored.named_texts, "response_headers": stored.named_texts},
+        )
+        return attempt
 
     @property
     def succeeded(self) -> bool:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from . import stored
 from .webhook import Webhook
 
 
@@ -91,6 +92,12 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.public_id}"
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Event:
+        event = super().from_db(*args, **kwargs)
+        stored.mend(event, {})
+        return event
 
     @property
     def public_id(self) -> str:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from . import stored
 from .event import Event
 from .webhook import Webhook
 
@@ -110,6 +111,12 @@ class BulkJob(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"
 
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> BulkJob:
+        job = super().from_db(*args, **kwargs)
+        stored.mend(job, {})
+        return job
+
 
 class AppendOnly(models.QuerySet["AuditEntry"]):
     """What was recorded stays as it was recorded."""
@@ -178,6 +185,12 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_action_display()} {self.subject}".rstrip()
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> AuditEntry:
+        entry = super().from_db(*args, **kwargs)
+        stored.mend(entry, {})
+        return entry
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:

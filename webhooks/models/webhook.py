@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -15,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from .. import reasons
 from ..fields import SealedJSONField, SealedTextField
+from . import stored
 
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
@@ -26,6 +29,15 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         return self.filter(
             Q(rate_limit=None) | Q(failing_since__isnull=False), lane=Webhook.Lane.TROUBLED
         )
+
+
+_READERS: dict[str, stored.Reader] = {
+    "events": stored.texts,
+    "format_options": stored.mapping,
+    "timeout_seconds": stored.positive,
+    "retry_schedule": stored.waits,
+    "rate_limit": stored.finite,
+}
 
 
 class LiveWebhooks(models.Manager.from_queryset(WebhookQuerySet)):  # type: ignore[misc]
@@ -125,6 +137,8 @@ class Webhook(models.Model):
 
     # The address that was read together with the credentials; None: it was not read.
     read_url: str | None = None
+    # What is stored in columns that gave way to a default as they were read: models/stored.py.
+    wrong: Mapping[str, Any] = MappingProxyType({})
 
     objects = LiveWebhooks()
     all_objects = models.Manager()
@@ -166,6 +180,7 @@ class Webhook(models.Model):
     def from_db(cls, *args: Any, **kwargs: Any) -> Webhook:
         webhook = super().from_db(*args, **kwargs)
         webhook.read_url = webhook.__dict__.get("url")
+        webhook.wrong = stored.mend(webhook, _READERS)
         return webhook
 
     def refresh_from_db(
@@ -212,6 +227,12 @@ class SigningKey(models.Model):
         verbose_name = _("signing key")
         verbose_name_plural = _("signing keys")
         ordering = ("-created_at", "-id")
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> SigningKey:
+        key = super().from_db(*args, **kwargs)
+        stored.mend(key, {})
+        return key
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         super().save(*args, **kwargs)

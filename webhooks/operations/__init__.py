@@ -42,6 +42,7 @@ from .jobs import (
     work_on_jobs,
 )
 from .maintenance import maintain
+from .misconfigured import misconfigured
 from .panel import Alarm, Panel, alarm, panel
 from .preview import Preview, preview, previewed_object
 from .prune import KINDS, Limits, Pruned, count_prunable, prune, retention_limits
@@ -144,6 +145,7 @@ __all__ = [
     "maintain",
     "mark_deleted",
     "matching",
+    "misconfigured",
     "newest_delivery",
     "not_sent",
     "panel",

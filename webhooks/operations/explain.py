@@ -194,7 +194,7 @@ def _why_never(event: Event, webhook: Webhook) -> str:
     """What keeps all events of the type from the webhook, if anything does."""
     if not patterns.wants(webhook.events, event.type):
         return _("Its events (%(patterns)s) do not cover %(type)s.") % {
-            "patterns": ", ".join(webhook.events),
+            "patterns": ", ".join(webhook.events) or "—",
             "type": event.type,
         }
     format = formats.get_or_missing(webhook.format)

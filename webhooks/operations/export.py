@@ -19,7 +19,7 @@ from django.db.models import Count, Max, QuerySet
 from django.utils.translation import gettext as _
 
 from .. import audit
-from ..addresses import without_query_values
+from ..addresses import shown_address, without_address
 from ..headers import mask_headers
 from ..models import Attempt, Delivery
 from ..values import instant
@@ -50,7 +50,7 @@ _ATTEMPT: dict[str, Callable[[Attempt], Any]] = {
     "number": lambda found: found.number,
     "startedAt": lambda found: _moment(found.started_at),
     "durationMs": lambda found: found.duration_ms,
-    "url": lambda found: without_query_values(found.url),
+    "url": lambda found: shown_address(found.url),
     "statusCode": lambda found: found.status_code,
     "error": lambda found: found.error or None,
     "superseded": lambda found: found.superseded,
@@ -58,7 +58,9 @@ _ATTEMPT: dict[str, Callable[[Attempt], Any]] = {
 _PAYLOADS: dict[str, Callable[[Attempt], Any]] = {
     "requestHeaders": lambda found: mask_headers(found.request_headers),
     "requestBody": lambda found: (
-        found.delivery.event.body or None if found.request_body is None else found.request_body
+        found.delivery.event.body or None
+        if found.request_body is None
+        else without_address(found.request_body, found.url)
     ),
     "responseHeaders": lambda found: mask_headers(found.response_headers),
     "responseBody": lambda found: found.response_body,

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from .. import failures
 from ..conf import settings
-from ..models import Attempt, Delivery, Event, Webhook
+from ..models import Attempt, Delivery, Event, Webhook, stored
 from . import counts
 from .counts import Span
 
@@ -95,7 +95,7 @@ def backlog(now: datetime | None = None) -> Backlog:
         due=counted["due"] - counted["held"],
         held=counted["held"],
         parked=_bounded(waiting.filter(lane=Webhook.Lane.PARKED)),
-        oldest_due_at=min(filter(None, oldest), default=None),
+        oldest_due_at=min(map(stored.moment, filter(None, oldest)), default=None),
     )
 
 
@@ -140,7 +140,7 @@ def oldest_due(
     if events:
         undistributed = Event.objects.filter(fanned_out=False)
         moments.append(undistributed.order_by("id").values_list("occurred_at", flat=True).first())
-    return min((moment for moment in moments if moment is not None), default=None)
+    return min((stored.moment(each) for each in moments if each is not None), default=None)
 
 
 def health(webhooks: Iterable[Webhook], now: datetime | None = None) -> dict[UUID, Health]:
@@ -187,13 +187,13 @@ def last_failures(webhook_ids: Iterable[UUID]) -> dict[UUID, LastFailure]:
     )
     return {
         webhook_id: LastFailure(
-            at=started_at,
+            at=stored.moment(started_at),
             delivery_id=delivery_id,
             sentence=failures.sentence(
                 error,
                 detail=detail,
                 status=status,
-                timeout=failures.had(timeout or settings.TIMEOUT_SECONDS, took),
+                timeout=failures.had(stored.positive(timeout) or settings.TIMEOUT_SECONDS, took),
             ),
         )
         for webhook_id, delivery_id, started_at, took, error, detail, status, timeout in attempts

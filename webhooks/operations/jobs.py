@@ -6,6 +6,7 @@ Who looks for jobs: every worker, at once by a hint through the broker, else wit
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -31,6 +32,8 @@ from .replay import (
     replay_batch,
     replayable,
 )
+
+logger = logging.getLogger("webhooks.operations")
 
 RATES = (1, 1000)
 """Deliveries per second: the least and the most."""
@@ -182,23 +185,45 @@ def _using() -> str:
     return using
 
 
-def read(chosen: dict[str, Any]) -> ReplayFilter:
+class ChosenUnreadable(ValueError):
+    """A job's row does not say which deliveries it is about."""
+
+
+def read(chosen: Any) -> ReplayFilter:
     """What `written` wrote. Its webhook may have been deleted or even pruned since: then nothing
-    fits any more."""
-    values = {name: value for name, value in chosen.items() if name != _AFTER}
+    fits any more.
+
+    :raises ChosenUnreadable: nothing here wrote it. To read it as no condition would take all.
+    """
+    try:
+        return _read(dict(chosen))
+    except (TypeError, ValueError, AttributeError, ValidationError):
+        raise ChosenUnreadable(_("What it was to send again cannot be read.")) from None
+
+
+def _read(values: dict[str, Any]) -> ReplayFilter:
+    if after := values.pop(_AFTER, ""):
+        UUID(after)
     if (pk := values.get("webhook")) is not None:
         values["webhook"] = writing(Webhook.all_objects).filter(pk=pk).first() or Webhook(
             pk=UUID(pk), name=pk
         )
     for name in _MOMENTS & values.keys():
-        values[name] = parse_datetime(values[name])
+        if (moment := parse_datetime(values[name])) is None:
+            raise ValueError(values[name])
+        values[name] = moment
     for name in _TUPLES & values.keys():
-        values[name] = tuple(values[name])
+        if not isinstance(values[name], list):
+            raise TypeError(values[name])
+        values[name] = tuple(_KINDS.get(name, str)(each) for each in values[name])
+    if not isinstance(values.get("subject", ""), str):
+        raise TypeError(values["subject"])
     return ReplayFilter(**values)
 
 
 _AFTER = "after"
 _MOMENTS = {"since", "until", "created_since", "created_until"}
+_KINDS: dict[str, Callable[[Any], Any]] = {"ids": int, "event_ids": UUID, "status_codes": int}
 _TUPLES = {"statuses", "event_patterns", "ids", "event_ids", "errors", "status_codes"}
 
 
@@ -223,17 +248,24 @@ def _advance(pk: int, fence: int, using: str) -> Step | None:
     with jobs.held(pk, fence, using) as job:
         if job is None:
             return None
-        if job.kind == BulkJob.Kind.REPLAY:
-            return _send_again(job, using)
-        if job.kind == BulkJob.Kind.RECOVER:
-            return _recover(job, using)
+        if job.kind in CHOSEN:
+            try:
+                chosen = read(job.chosen)
+            except ChosenUnreadable:
+                logger.error("Job %s does not say what it is to send; it was stopped.", pk)
+                writing(BulkJob).filter(pk=pk).update(
+                    state=BulkJob.State.STOPPED, leased_until=None
+                )
+                return None
+            advance = _send_again if job.kind == BulkJob.Kind.REPLAY else _recover
+            return advance(job, chosen, using)
     return moving.advance(pk, fence, using=using)
 
 
-def _send_again(job: BulkJob, using: str) -> Step:
+def _send_again(job: BulkJob, chosen: ReplayFilter, using: str) -> Step:
     rate = job.rate or RATES[1]
     size = min(SLICE, max(1, rate))
-    deliveries = replayable(read(job.chosen)).filter(id__lte=job.until_id)
+    deliveries = replayable(chosen).filter(id__lte=job.until_id)
     batch = replay_batch(deliveries, job.last_id, size)
     sent, done, pause = len(batch.sent), batch.through < size, batch.through / rate
     changes = moving.end(using) if done else {"leased_until": jobs.lease(pause, using)}
@@ -245,10 +277,9 @@ def _send_again(job: BulkJob, using: str) -> Step:
     return Step(batch.through, sent, done, pause)
 
 
-def _recover(job: BulkJob, using: str) -> Step:
+def _recover(job: BulkJob, chosen: ReplayFilter, using: str) -> Step:
     """What failed first; then, where `chosen` has the last event that was gone through, what is
     missing."""
-    chosen = read(job.chosen)
     after = job.chosen.get(_AFTER)
     changes: dict[str, Any] = {"leased_until": jobs.lease(0, using)}
     webhook, since = chosen.webhook, chosen.since

@@ -143,7 +143,10 @@ def _changes(event_type: str, declaration: ModelEvents, instance: Model) -> Chan
         .values_list("snapshot", flat=True)
         .first()
     )
-    changes: Changes = json.loads(last).get("changes", {}) if last else {}
+    try:
+        changes: Changes = json.loads(last).get("changes", {}) if last else {}
+    except (ValueError, AttributeError):  # what is stored is no snapshot
+        changes = {}
     return changes or dict(declaration.updated.example.get("alteracoes", {}))
 
 

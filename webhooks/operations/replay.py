@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, Min, OuterRef, QuerySet
 
 from .. import audit, clock, fanout, formats, wakeup
 from ..databases import writing
-from ..models import Delivery, Event, Webhook, event_public_id
+from ..models import Delivery, Event, Webhook, event_public_id, stored
 from ._batches import BATCH_SIZE, STOP, Progress, no_progress
 from .choosing import DeliveryFilter, matching, wanted
 
@@ -97,7 +97,7 @@ def count_replay(deliveries: QuerySet[Delivery], *, most: int | None = None) -> 
         ReplayCount(
             webhook=webhooks[row["webhook_id"]],
             deliveries=row["deliveries"],
-            first_at=row["first_at"],
+            first_at=row["first_at"] and stored.moment(row["first_at"]),
         )
         for row in rows
     ]
@@ -236,7 +236,7 @@ def missing_events(
     if until is not None:
         events = events.filter(occurred_at__lt=until)
     types = writing(events).order_by().values_list("type", flat=True).distinct()
-    format = formats.get(webhook.format)
+    format = formats.get_or_missing(webhook.format)
     told = [name for name in wanted(webhook.events, types) if format.tells(name)]
     return events.filter(type__in=told).exclude(
         Exists(Delivery.objects.filter(event=OuterRef("pk"), webhook=webhook))

@@ -90,7 +90,7 @@ def rotate_secret(
     with transaction.atomic():
         webhook = locked(webhook)
         keys = list(active_keys(webhook))
-        if algorithm is None and keys and not formats.get(webhook.format).signs_with_all:
+        if algorithm is None and keys and not formats.get_or_missing(webhook.format).signs_with_all:
             algorithm = keys[0].algorithm
         algorithms = key_algorithms(webhook.format, algorithm, one_is_enough=True)
         if not algorithms:
@@ -164,7 +164,7 @@ def key_algorithms(
     :param one_is_enough: whether it may be one of a format's that signs with all.
     :raises ValidationError: the format does not have it, or has others that must be there too.
     """
-    found = formats.get(format)
+    found = formats.get_or_missing(format)
     known = ", ".join(found.algorithms) or _("nothing")
     if algorithm is None:
         return found.algorithms if found.signs_with_all else found.algorithms[:1]
@@ -193,7 +193,7 @@ def add_missing_keys(webhook: Webhook) -> str:
     """
     shown = ""
     there = set(active_keys(webhook).values_list("algorithm", flat=True))
-    if there and not formats.get(webhook.format).signs_with_all:
+    if there and not formats.get_or_missing(webhook.format).signs_with_all:
         return shown  # one is enough
     for algorithm in key_algorithms(webhook.format):
         if algorithm not in there:
@@ -222,7 +222,7 @@ def make_secret(format: str, secret: str | None, algorithm: str) -> str:
 
     :raises ValidationError: it cannot.
     """
-    if secret and formats.get(format).signs_with_all:
+    if secret and formats.get_or_missing(format).signs_with_all:
         raise ValidationError({"secret": _("The keys of this format are made here; give none.")})
     try:
         return clean_secret(secret, algorithm) if secret else signing.generate_secret(algorithm)

@@ -39,11 +39,14 @@ def pause(webhook: Webhook, reason: str = "", *, at_once: int = moving.AT_ONCE) 
     return webhook
 
 
-def disable(webhook: Webhook, reason: str) -> Webhook:
-    """The same by the system, which must say why; whom it concerns is told."""
+def disable(webhook: Webhook, reason: str, *, at_once: int = moving.AT_ONCE) -> Webhook:
+    """The same by the system, which must say why; whom it concerns is told.
+
+    :param at_once: as of `pause`.
+    """
     if not reason:
         raise ValueError("disable() needs a reason: it is all that its owner gets to read.")
-    disabling.disable(webhook.pk, reason, using=writing(Webhook).db)
+    disabling.disable(webhook.pk, reason, at_once=at_once, using=writing(Webhook).db)
     return alive(webhook)
 
 

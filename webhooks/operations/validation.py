@@ -207,8 +207,8 @@ def _stored_events(webhook: Webhook) -> list[str]:
     if webhook._state.adding:
         return []
     rows = writing(Webhook.all_objects).filter(pk=webhook.pk)
-    stored: list[str] | None = rows.values_list("events", flat=True).first()
-    return stored or []
+    stored = rows.values_list("events", flat=True).first()
+    return stored if isinstance(stored, list) else []
 
 
 def _format(webhook: Webhook) -> str:

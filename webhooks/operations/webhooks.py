@@ -162,7 +162,12 @@ def save_webhook(webhook: Webhook) -> str:
     secret = ""
     with transaction.atomic():
         stored = locked(webhook)
-        changed = sorted(field for field in EDITABLE if _differs(webhook, stored, field))
+        changed = sorted(
+            # What was stored and cannot be used is overwritten by what was shown in its place.
+            field
+            for field in EDITABLE
+            if field in stored.wrong or _differs(webhook, stored, field)
+        )
         webhook.lane = stored.lane
         if changed:
             webhook.next_turn_at = None  # by another rate limit it may be another

@@ -15,7 +15,7 @@ from django import template
 from django.template import Context
 
 from .. import operations
-from ..addresses import without_query_values
+from ..addresses import shown_address
 from ..admin import records
 
 register = template.Library()
@@ -33,7 +33,7 @@ def webhooks_alarm(context: Context, alarm: operations.Alarm | None = None) -> d
 @register.filter
 def webhooks_address(url: str) -> str:
     """A URL as who may not change it sees it."""
-    return without_query_values(url)
+    return shown_address(url)
 
 
 @register.inclusion_tag("admin/webhooks/told.html", takes_context=True)

@@ -110,6 +110,8 @@ def read(reply: Reply, limit: int) -> Answer:
             body += more
     except LimitReached:  # a little body in a great many chunks
         truncated = True
+    truncated = truncated or len(body) > limit
+    # What was cut as it was compressed may be within the limit when it is not.
     body = _decoded(body, reply.fields.get("content-encoding", ""), limit)
     return Answer(reply.status, headers, body[:limit], truncated or len(body) > limit)
 

@@ -18,6 +18,7 @@ from typing import Any
 from .. import shortage
 
 LINE_MAX_BYTES = 32_768
+_DETAIL_LENGTH = 300  # characters
 
 
 class TransportError(Exception):
@@ -27,13 +28,15 @@ class TransportError(Exception):
         `protocol`, `format` or `internal`.
     :ivar detail: `code` or `code: words`, in English, without secrets, at most 300 characters;
         `failures.sentence` makes a sentence of it.
+    :ivar cut: there was more of the detail.
     :ivar status: the HTTP status, where that much had arrived.
     """
 
     def __init__(self, kind: str, detail: str = "", *, status: int | None = None) -> None:
         super().__init__(kind, detail)
         self.kind = kind
-        self.detail = printable(detail)[:300]
+        self.detail = printable(detail[:_DETAIL_LENGTH])
+        self.cut = len(detail) > _DETAIL_LENGTH
         self.status = status
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhooks import operations
+from webhooks.addresses import shown_address
 from webhooks.conf import settings
 from webhooks.management import arguments
 from webhooks.management.base import WebhooksCommand
@@ -81,7 +82,7 @@ class Command(WebhooksCommand):
                 % {
                     "count": recipient.deliveries,
                     "name": recipient.webhook.name,
-                    "url": recipient.webhook.url,
+                    "url": shown_address(recipient.webhook.url),
                     "last_at": f"{timezone.localtime(recipient.last_at):%Y-%m-%d %H:%M}"
                     if recipient.last_at
                     else "—",

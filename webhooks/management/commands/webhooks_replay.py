@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhooks import operations
+from webhooks.addresses import shown_address
 from webhooks.databases import writing
 from webhooks.management import arguments, choosing
 from webhooks.management.base import WebhooksCommand
@@ -96,7 +97,7 @@ class Command(WebhooksCommand):
         line = _("%(count)6d  to %(name)s <%(url)s>, since %(first_at)s") % {
             "count": count.deliveries,
             "name": count.webhook.name,
-            "url": count.webhook.url,
+            "url": shown_address(count.webhook.url),
             "first_at": f"{first_at:%Y-%m-%d %H:%M}" if first_at else "—",
         }
         if count.webhook.status != count.webhook.Status.ACTIVE:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from webhooks import operations
+from webhooks.addresses import shown_address
 from webhooks.management import arguments
 from webhooks.management.base import WebhooksCommand
 from webhooks.models import BulkJob, Webhook, Worker
@@ -92,7 +93,7 @@ class Command(WebhooksCommand):
                 {
                     "id": str(webhook.pk),
                     "name": webhook.name,
-                    "url": webhook.url,
+                    "url": shown_address(webhook.url),
                     "status": webhook.status,
                     "statusReason": webhook.reason,
                     "pending": state.pending,
@@ -153,7 +154,7 @@ class Command(WebhooksCommand):
             self._write_webhook(row)
 
     def _write_webhook(self, row: dict[str, Any]) -> None:
-        status = str(Webhook.Status(row["status"]).label)
+        status = str(dict(Webhook.Status.choices).get(row["status"], row["status"]))
         if row["statusReason"]:
             status += f" ({row['statusReason']})"
         share = row["successShare"]

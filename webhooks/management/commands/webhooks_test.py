@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
 from webhooks import failures, operations
+from webhooks.addresses import shown_address
 from webhooks.conf import settings
 from webhooks.management import arguments
 from webhooks.management.base import WebhooksCommand
@@ -30,7 +31,7 @@ class Command(WebhooksCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         webhook = arguments.webhook(options["webhook"])
-        self.stdout.write(f"{webhook.name}: POST {webhook.url}")
+        self.stdout.write(f"{webhook.name}: POST {shown_address(webhook.url)}")
         if options["dry_run"]:
             self.stdout.write(_("Dry run: nothing was sent."))
             return
