@@ -15,6 +15,7 @@ from .problems import Problem
 
 # An escape that could make a NUL or half a surrogate pair, which no database keeps.
 _DOUBTFUL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class JSONParser(BaseParser):
@@ -66,9 +67,12 @@ def _constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem("malformed", _("The key “%(name)s” is there twice.") % {"name": twice[:100]})
+        seen: set[str] = set()
+        for name, _value in pairs:
+            if name in seen:
+                text = _("The key “%(name)s” is there twice.") % {"name": name[:100]}
+                raise Problem("malformed", text)
+            seen.add(name)
     return found
 
 
@@ -78,7 +82,7 @@ def is_text(value: Any) -> bool:
     while left:
         each = left.pop()
         if isinstance(each, str):
-            if "\0" in each or any("\ud800" <= character <= "\udfff" for character in each):
+            if _NO_TEXT.search(each):
                 return False
         elif isinstance(each, dict):
             left += each

@@ -17,6 +17,8 @@ from .models import Record
 
 # Beyond these the page would be a wall of errors; the count of the rest is told.
 MAX_PROBLEMS_SHOWN = 20
+# Each word of a search is a condition more, and databases take only so many.
+MAX_SEARCH_LENGTH = 200
 
 
 class RecordAdmin(admin.ModelAdmin):
@@ -47,7 +49,7 @@ class RecordAdmin(admin.ModelAdmin):
         match public_ids.parse(search_term.strip().lower()):
             case (prefix, pk) if prefix in self.SEARCH_BY_ID:
                 return queryset.filter(**{self.SEARCH_BY_ID[prefix]: pk}), False
-        return super().get_search_results(request, queryset, search_term)
+        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH_LENGTH])
 
     def act_on_each(
         self,

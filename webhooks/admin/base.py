@@ -10,6 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -17,6 +18,8 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 MOST_COUNTED = 10_000
+# Each word of a search is a condition more, and databases take only so many.
+MOST_SEARCHED = 200  # characters
 STYLES = {"all": ("webhooks/admin.css", "webhooks/lists.css")}
 # They make pages nicer; none is needed.
 SCRIPTS = tuple(Script(f"webhooks/{name}.js", defer=True) for name in ("copy", "live", "lists"))
@@ -48,6 +51,11 @@ class NoGuessing(admin.ModelAdmin):  # type: ignore[type-arg]
         return lookup.partition("__")[0] not in self.not_asked_for and super().lookup_allowed(
             lookup, value, request
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
 
 
 class StoryAdmin(NoGuessing):
