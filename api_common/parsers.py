@@ -18,6 +18,10 @@ _DOUBTFUL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
+# Of lists and objects in one another: more than anything that is taken here has.
+MAX_DEPTH = 32
+
+
 class JSONParser(BaseParser):
     """UTF-8 only; no NaN, no key twice, no characters that are no text.
 
@@ -45,12 +49,32 @@ class JSONParser(BaseParser):
                 % {"line": error.lineno, "column": error.colno},
             ) from None
         except RecursionError:
-            raise Problem("malformed", _("The body is nested too deeply.")) from None
+            raise Problem("malformed", _too_deep()) from None
         except ValueError:  # a number of thousands of digits
             raise Problem("malformed", _("A number in the body is too long.")) from None
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+            raise Problem("malformed", _too_deep())
         if b"\0" in body or (_DOUBTFUL.search(body) and not is_text(value)):
             raise Problem("malformed", _("The body holds characters that are no text."))
         return value
+
+
+def _too_deep() -> str:
+    return _("The body is nested too deeply: at most %(limit)d levels are read.") % {
+        "limit": MAX_DEPTH
+    }
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _level in range(limit + 1):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _float(text: str) -> float:

@@ -53,6 +53,9 @@ class ApiView(APIView):
     acting: Callable[..., AbstractContextManager[Any]] = nullcontext
     """`webhooks.events.acting`, where what is done here is told: called with “api”, who, and what
     reads that user's row."""
+    refusals: tuple[type[Exception], ...] = ()
+    """What else refuses the request (400), such as `webhooks.events.REFUSALS`: where what is saved
+    cannot be told."""
     permissions: Sequence[str] = ()
     """Which permissions it takes, where all methods take the same."""
     not_atomic: Sequence[str] = ()
@@ -138,6 +141,11 @@ class ApiView(APIView):
 
     def get_exception_handler(self) -> Callable[..., Response]:
         return problems.handle
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, self.refusals):
+            exc = problems.invalid("", str(exc))
+        return super().handle_exception(exc)
 
     def permission_denied(self, request: Request, message: Any = None, code: Any = None) -> None:  # type: ignore[override]
         raise problems.Problem(

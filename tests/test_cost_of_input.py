@@ -49,6 +49,7 @@ from webhooks import (
 )
 from webhooks.admin import filters as admin_filters
 from webhooks.admin import presentation
+from webhooks.admin.form_fields import HeadersField, ListField, PairsField, ScheduleField
 from webhooks.api import lookups, rd_station
 from webhooks.formfields import SealedJSONFormField
 from webhooks.management import arguments
@@ -239,6 +240,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "custom fields": lambda text: CustomFieldsField().clean(text),
     "custom field": lambda text: validate_custom_fields({text: text}),
     "sealed object": lambda text: SealedJSONFormField().clean(text),
+    "lines of headers": lambda text: HeadersField().clean(_pairs(text)),
+    "lines of pairs": lambda text: PairsField().clean(_pairs(text)),
+    "lines": lambda text: ListField().clean(text.replace("a", "\n")),
+    "schedule as written": lambda text: ScheduleField().clean(text),
     "header": lambda text: headers.check_headers({text: text}),
     "header's value": lambda text: headers.check_headers({"X-A": text}),
     "headers": lambda text: headers.check_headers({f"X-{n}": each for n, each in enumerate(text)}),
@@ -282,6 +287,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "exact keys": lambda text: exactjson.dumps({f"k{n}": each for n, each in enumerate(text)}),
     "indented": lambda text: indented.indented({"a": list(text)}, of=len(text)),
 }
+
+
+def _pairs(text: str) -> str:
+    return "\n".join(f"k{number}: {each}" for number, each in enumerate(text[::10]))
 
 
 def _pem(text: str) -> str:

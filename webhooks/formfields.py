@@ -52,14 +52,24 @@ class SealedJSONFormField(forms.JSONField):
         return json.dumps(value or {}, ensure_ascii=False, indent=2)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        return MASK if _is_mask(data) else super().bound_data(data, initial)
+        if _is_mask(data):
+            return MASK
+        try:
+            return super().bound_data(data, initial)
+        except (RecursionError, ValueError):  # `to_python` says what is wrong with it
+            return forms.fields.InvalidJSONInput(data)
 
     def to_python(self, value: Any) -> Any:
         if isinstance(value, Sealed):  # a disabled field is given what it showed
             return value
         if _is_mask(value):
             return MASK
-        parsed = super().to_python(value)
+        try:
+            parsed = super().to_python(value)
+        except (RecursionError, ValueError):  # a number of thousands of digits
+            raise ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"value": str(value)[:40]}
+            ) from None
         if parsed is not None and not isinstance(parsed, dict):
             raise ValidationError(self.error_messages["object"], code="object")
         return parsed

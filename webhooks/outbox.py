@@ -37,7 +37,8 @@ def body_of(draft: Draft) -> str:
     :raises BodyTooLarge: it is larger than receivers accept.
     """
     body = exactjson.dumps(
-        {"event": draft.type, "timestamp": instant(draft.moment), "data": draft.data}
+        {"event": draft.type, "timestamp": instant(draft.moment), "data": draft.data},
+        inside=exactjson.FORMAT_DEPTH,
     )
     size = len(body.encode())
     if size > settings.BODY_MAX_BYTES:
@@ -91,7 +92,7 @@ def _record(
                 draft.data_subject,
                 draft.moment,
                 body_of(draft),
-                exactjson.dumps(draft.snapshot),
+                exactjson.dumps(draft.snapshot, inside=exactjson.FORMAT_DEPTH),
                 *told,
             )
         )
