@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+
+from api_common.brief import quote_briefly
 
 from . import public_ids
 from .models import Record
@@ -42,6 +45,14 @@ class RecordAdmin(admin.ModelAdmin):
             "created_at",
             "updated_at",
         )
+
+    def formfield_for_choice_field(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> forms.ChoiceField | None:
+        field = super().formfield_for_choice_field(db_field, request, **kwargs)
+        if field is not None:
+            quote_briefly(field)
+        return field
 
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str

@@ -69,7 +69,7 @@ class PairsField(_WrittenField):
             if not colon:
                 raise ValidationError(str(self.no_pair))
             if self.same(name) in seen:
-                raise ValidationError(str(self.twice) % {"name": name})
+                raise ValidationError(str(self.twice) % {"name": name[:100]})
             seen.add(self.same(name))
             pairs[name] = content.strip()
         return pairs
@@ -119,7 +119,8 @@ class ScheduleField(_WrittenField):
             match = _WAIT.fullmatch(part.lower())
             if match is None:
                 raise ValidationError(
-                    gettext("“%(part)s” is no wait: write 0, 90, 5m, 1h or 1d.") % {"part": part}
+                    gettext("“%(part)s” is no wait: write 0, 90, 5m, 1h or 1d.")
+                    % {"part": part[:100]}
                 )
             waits.append(float(match[1]) * _UNITS[match[2]])
         return waits

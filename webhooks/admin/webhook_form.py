@@ -14,6 +14,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from api_common.brief import quote_briefly
+
 from .. import catalog, formats, operations
 from ..conf import settings
 from ..eventos import DISABLED_EVENT
@@ -104,6 +106,8 @@ class WebhookForm(OptionsForm, forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            quote_briefly(field)
         self._set_choices()
         self._say_defaults()
         webhook = self.instance

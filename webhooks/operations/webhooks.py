@@ -164,6 +164,9 @@ def save_webhook(webhook: Webhook) -> str:
     return secret
 
 
+_MAX_NAME = 100  # of Webhook.name
+
+
 def find_webhook(text: str) -> Webhook:
     """The webhook of that id, or else of that name (in any letter case).
 
@@ -175,9 +178,11 @@ def find_webhook(text: str) -> Webhook:
             return found
     except ValueError:
         pass
-    named: list[Webhook] = list(Webhook.objects.filter(name__iexact=text)[:10])
+    # No name is longer, and SQLite looks for no pattern of any length.
+    rows = Webhook.objects.filter(name__iexact=text)
+    named: list[Webhook] = list(rows[:10]) if len(text) <= _MAX_NAME else []
     if not named:
-        raise ValidationError(_("No webhook has the id or name “%(text)s”.") % {"text": text})
+        raise ValidationError(_("No webhook has the id or name “%(text)s”.") % {"text": text[:100]})
     if len(named) > 1:
         raise ValidationError(
             _("Several webhooks are named “%(text)s”; give the id of one: %(ids)s.")
