@@ -211,13 +211,18 @@ class ApiViewSet(ViewSetMixin, ApiView):
         filterset: type[filters.FilterSet] | None = None,
         orderings: Mapping[str, str | Ranked] | None = None,
         others: Sequence[str] = (),
+        prepare: Callable[[list[Any]], None] | None = None,
     ) -> Response:
         """A page of the rows, filtered and ordered as the request asks.
 
+        :param prepare: called with the page's rows, to read what all of them need at once.
         :param others: further parameters of the query, looked at by the caller.
         """
         rows = filters.apply(self.request, queryset, filterset, others)
         paginator = KeysetPagination(
             self.request, self.orderings if orderings is None else orderings
         )
-        return paginator.respond([represent(row) for row in paginator.page_of(rows)])
+        found = paginator.page_of(rows)
+        if prepare is not None:
+            prepare(found)
+        return paginator.respond([represent(row) for row in found])

@@ -10,7 +10,7 @@ from ._batches import STOP
 from .choosing import DeliveryFilter, matching
 from .counts import Span, sparklines
 from .expiry import cancel_expired, expired
-from .explain import NotSent, cancelled, not_sent, waiting
+from .explain import NotSent, cancelled, not_sent, read_last_attempts, waiting
 from .export import EXPORT_FORMATS, Export, export
 from .forget import (
     Forgotten,
@@ -136,6 +136,7 @@ __all__ = [
     "prune",
     "public_key",
     "public_keys",
+    "read_last_attempts",
     "recipients",
     "recover",
     "replay",
