@@ -19,6 +19,7 @@ from tests.api.conftest import Caller
 from tests.crm import make_chamado, make_cliente, make_tarefa
 from tests.webhooks.makers import a_delivery, a_tally, a_webhook, ago, an_attempt, an_event
 from webhooks import audit
+from webhooks.api import rd_station
 from webhooks.models import Delivery, ReplayJob, Webhook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -96,7 +97,7 @@ LISTS: dict[str, Callable[[int], Any]] = {
     "/api/v1/usuarios/": somebody,
     "/api/v1/webhooks/": a_busy_webhook,
     "/integrations/webhooks": lambda number: a_webhook(
-        format="rd-station", events=["cliente.convertido"]
+        format="rd-station", events=[next(iter(rd_station.TYPES.values()))]
     ),
     "/admin/": any_delivery,
     "/admin/api_common/token/": an_api_token,
