@@ -136,7 +136,7 @@ def respond(problem: Problem, request: HttpRequest) -> Response:
 
 def _listed(errors: Sequence[FieldError]) -> list[dict[str, str]]:
     """As many as an answer has room for, and how many more there are."""
-    found = []
+    found: list[dict[str, str]] = []
     room = MAX_LISTED
     for error in errors[:MAX_ERRORS]:
         each = error.as_json()

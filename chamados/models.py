@@ -116,12 +116,6 @@ class Chamado(StatusRecord, events.TrackedModel):
         indexes = [
             models.Index(fields=["status", "created_at"], name="chamado_status_created"),
             models.Index(fields=["data_resolucao"], name="chamado_resolved"),
-            # The latest first, and what is not resolved behind them.
-            models.Index(
-                models.F("data_resolucao").desc(nulls_last=True),
-                models.F("id").desc(),
-                name="chamado_resolved_last",
-            ),
             models.Index(fields=["titulo", "id"], name="chamado_titulo"),
         ]
 

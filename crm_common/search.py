@@ -1,7 +1,7 @@
-"""Indexes by which lists find words within texts, on PostgreSQL. Elsewhere a search reads all rows.
+"""Indexes that PostgreSQL alone has: of words within texts, and of orders. Elsewhere rows are read.
 
-A migration of the app that has the table makes them: they hang on an operator class of `pg_trgm`,
-which other databases have not, so that they are no part of the models.
+A migration of the app that has the table makes them; they are no part of the models, which other
+databases keep too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,23 @@ def words_index(
     keys = [f"UPPER({column}) gin_trgm_ops" for column in texts]
     keys += [f"{column} gin_trgm_ops" for column in exact]
 
+    # A trusted extension: who owns the database may create it.
+    return [TrigramExtension(), _index(table, name, f"USING gin ({', '.join(keys)})")]
+
+
+def latest_first_index(table: str, name: str, column: str) -> Operation:
+    """An operation that makes an index of the order by a column, descending, in which what has no
+    value comes last; nothing on SQLite, which knows no such index."""
+    return _index(table, name, f"({column} DESC NULLS LAST, id DESC)")
+
+
+def _index(table: str, name: str, definition: str) -> Operation:
     def make(apps: Any, schema_editor: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
-            schema_editor.execute(f"CREATE INDEX {name} ON {table} USING gin ({', '.join(keys)})")
+            schema_editor.execute(f"CREATE INDEX {name} ON {table} {definition}")
 
     def drop(apps: Any, schema_editor: Any) -> None:
         if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
 
-    # A trusted extension: who owns the database may create it.
-    return [TrigramExtension(), migrations.RunPython(make, drop, elidable=False)]
+    return migrations.RunPython(make, drop)

@@ -103,12 +103,6 @@ class Tarefa(StatusRecord, events.TrackedModel):
         indexes = [
             models.Index(fields=["status", "data_vencimento"], name="tarefa_status_due"),
             models.Index(fields=["data_vencimento"], name="tarefa_due"),
-            # The latest first, and what is due at no time behind them.
-            models.Index(
-                models.F("data_vencimento").desc(nulls_last=True),
-                models.F("id").desc(),
-                name="tarefa_due_last",
-            ),
             models.Index(fields=["titulo", "id"], name="tarefa_titulo"),
         ]
 

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from crm_common.search import words_index
+from crm_common.search import latest_first_index, words_index
 
 
 class Migration(migrations.Migration):
@@ -27,15 +27,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="chamado",
-            index=models.Index(
-                models.F("data_resolucao").desc(nulls_last=True),
-                models.F("id").desc(),
-                name="chamado_resolved_last",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="chamado",
             index=models.Index(fields=["titulo", "id"], name="chamado_titulo"),
         ),
+        latest_first_index("chamados_chamado", "chamado_resolved_last", "data_resolucao"),
         *words_index("chamados_chamado", "chamado_words", texts=["titulo", "descricao"]),
     ]

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from crm_common.search import words_index
+from crm_common.search import latest_first_index, words_index
 
 
 class Migration(migrations.Migration):
@@ -18,15 +18,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="tarefa",
-            index=models.Index(
-                models.F("data_vencimento").desc(nulls_last=True),
-                models.F("id").desc(),
-                name="tarefa_due_last",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="tarefa",
             index=models.Index(fields=["titulo", "id"], name="tarefa_titulo"),
         ),
+        latest_first_index("tarefas_tarefa", "tarefa_due_last", "data_vencimento"),
         *words_index("tarefas_tarefa", "tarefa_words", texts=["titulo", "descricao"]),
     ]
