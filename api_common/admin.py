@@ -20,6 +20,9 @@ from django.views.decorators.debug import sensitive_variables
 from . import tokens
 from .models import Token
 
+# Each word of a search is a condition more, and databases take only so many.
+MAX_SEARCH_LENGTH = 200
+
 
 class TokenForm(ModelForm):  # type: ignore[type-arg]
     expires_at = forms.SplitDateTimeField(
@@ -51,6 +54,11 @@ class TokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "prefix", "user__username")
     autocomplete_fields = ("user",)
     actions = ("revoke_selected",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Token], search_term: str
+    ) -> tuple[QuerySet[Token], bool]:
+        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH_LENGTH])
 
     @admin.display(description=_("begins with"), ordering="prefix")
     def shown_prefix(self, token: Token) -> str:

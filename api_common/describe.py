@@ -87,6 +87,31 @@ def nullable(schema: Mapping[str, Any]) -> Json:
     return {"anyOf": [found, {"type": "null"}]}
 
 
+_OF_NAMES = ("properties", "patternProperties", "$defs")  # whose keys are no keywords
+_OF_VALUES = ("enum", "const", "examples")
+
+
+def without_defaults(schema: Any) -> Any:
+    """The schema of what an update sends. Programs made from the document fill `default` in by
+    themselves, and would set what nobody asked them to change."""
+    match schema:
+        case Named():
+            return Named(schema.name, without_defaults(schema.schema))
+        case dict():
+            return {
+                key: {name: without_defaults(each) for name, each in value.items()}
+                if key in _OF_NAMES
+                else value
+                if key in _OF_VALUES
+                else without_defaults(value)
+                for key, value in schema.items()
+                if key != "default"
+            }
+        case list() | tuple():
+            return [without_defaults(each) for each in schema]
+    return schema
+
+
 def page_of(item: Json | Named) -> Json:
     """A page of a list: see pagination.py."""
     link = {"type": ["string", "null"], "format": "uri"}

@@ -220,7 +220,9 @@ class AutoSchema(SpectacularSchema):
 
 def _statuses(said: Operation, path: str, method: str, open: bool) -> set[int]:
     """What may go wrong with such a request, whatever the endpoint."""
-    codes = {"malformed", "not-acceptable", "internal", "unavailable", *said.problems}
+    codes = {"malformed", "internal", "unavailable", *said.problems}
+    if said.answer is not None:
+        codes |= {"not-acceptable"}
     if not open:
         codes |= {"not-authenticated", "forbidden", "too-many-requests"}
     if "{" in path:

@@ -15,6 +15,11 @@ from .problems import Problem
 
 # An escape that could make a NUL or half a surrogate pair, which no database keeps.
 _DOUBTFUL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+# Of lists and objects in one another: more than anything that is taken here has.
+MAX_DEPTH = 32
 
 
 class JSONParser(BaseParser):
@@ -44,12 +49,32 @@ class JSONParser(BaseParser):
                 % {"line": error.lineno, "column": error.colno},
             ) from None
         except RecursionError:
-            raise Problem("malformed", _("The body is nested too deeply.")) from None
+            raise Problem("malformed", _too_deep()) from None
         except ValueError:  # a number of thousands of digits
             raise Problem("malformed", _("A number in the body is too long.")) from None
+        if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+            raise Problem("malformed", _too_deep())
         if b"\0" in body or (_DOUBTFUL.search(body) and not is_text(value)):
             raise Problem("malformed", _("The body holds characters that are no text."))
         return value
+
+
+def _too_deep() -> str:
+    return _("The body is nested too deeply: at most %(limit)d levels are read.") % {
+        "limit": MAX_DEPTH
+    }
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _level in range(limit + 1):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _float(text: str) -> float:
@@ -66,9 +91,12 @@ def _constant(name: str) -> NoReturn:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _value in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem("malformed", _("The key “%(name)s” is there twice.") % {"name": twice[:100]})
+        seen: set[str] = set()
+        for name, _value in pairs:
+            if name in seen:
+                text = _("The key “%(name)s” is there twice.") % {"name": name[:100]}
+                raise Problem("malformed", text)
+            seen.add(name)
     return found
 
 
@@ -78,7 +106,7 @@ def is_text(value: Any) -> bool:
     while left:
         each = left.pop()
         if isinstance(each, str):
-            if "\0" in each or any("\ud800" <= character <= "\udfff" for character in each):
+            if _NO_TEXT.search(each):
                 return False
         elif isinstance(each, dict):
             left += each

@@ -6,14 +6,17 @@
      "code": "invalid", "detail": "…",
      "errors": [{"in": "body", "field": "email", "code": "invalid", "detail": "…"}]}
 
+The list of errors has an end: where there are more, its last one says how many (code “more”).
+
 Texts are in the caller's language (`Accept-Language`). Nothing of the inside is told: what nobody
 foresaw is a bare 500, and the log has the rest.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +32,17 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from .brief import shortened
 from .problem_kinds import KINDS, Kind, Text
 
 logger = logging.getLogger("api")
 
 CONTENT_TYPE = "application/problem+json"
+# What came in may be as long as a request may be. An answer says what is wrong with it, and repeats
+# no more of it than helps.
+MAX_FIELD = 200  # characters of a field's name
+MAX_ERRORS = 100  # that are listed
+MAX_LISTED = 20_000  # bytes of them, as JSON
 _BY_STATUS = {
     400: "malformed",
     401: "not-authenticated",
@@ -66,9 +75,9 @@ class FieldError:
     def as_json(self) -> dict[str, str]:
         return {
             "in": self.place,
-            "field": self.field,
+            "field": shortened(self.field, MAX_FIELD),
             "code": self.code,
-            "detail": str(self.detail),
+            "detail": shortened(str(self.detail)),
         }
 
 
@@ -113,16 +122,32 @@ def respond(problem: Problem, request: HttpRequest) -> Response:
         "title": str(kind.title),
         "status": kind.status,
         "code": kind.code,
-        "detail": str(problem.detail),
+        "detail": shortened(str(problem.detail)),
     }
     if problem.errors:
-        data["errors"] = [error.as_json() for error in problem.errors]
+        data["errors"] = _listed(problem.errors)
     return Response(
         data | problem.extra,
         status=kind.status,
         headers=problem.headers,
         content_type=CONTENT_TYPE,
     )
+
+
+def _listed(errors: Sequence[FieldError]) -> list[dict[str, str]]:
+    """As many as an answer has room for, and how many more there are."""
+    found: list[dict[str, str]] = []
+    room = MAX_LISTED
+    for error in errors[:MAX_ERRORS]:
+        each = error.as_json()
+        room -= len(json.dumps(each))
+        if room < 0 and found:
+            break
+        found.append(each)
+    if more := len(errors) - len(found):
+        text = gettext("And %(count)d more.") % {"count": more}
+        found.append(FieldError("", text, "more", errors[-1].place).as_json())
+    return found
 
 
 def _address(code: str, request: HttpRequest) -> str:

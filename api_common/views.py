@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.cache import patch_vary_headers
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.renderers import JSONRenderer
@@ -50,9 +52,14 @@ class ApiView(APIView):
     metadata_class = None
     schema = AutoSchema()
 
+    acceptable = True
+    """Whether the caller accepts JSON."""
     acting: Callable[..., AbstractContextManager[Any]] = nullcontext
     """`webhooks.events.acting`, where what is done here is told: called with “api”, who, and what
     reads that user's row."""
+    refusals: tuple[type[Exception], ...] = ()
+    """What else refuses the request (400), such as `webhooks.events.REFUSALS`: where what is saved
+    cannot be told."""
     permissions: Sequence[str] = ()
     """Which permissions it takes, where all methods take the same."""
     not_atomic: Sequence[str] = ()
@@ -106,6 +113,8 @@ class ApiView(APIView):
             name = str(drf_request.method).lower()
             handler = getattr(self, name, None) if name in self.http_method_names else None
             take: Any = handler or self.http_method_not_allowed
+            if handler is not None and not self.acceptable and self._promises_body():
+                raise NotAcceptable
             response = self._work(lambda: take(drf_request, *args, **kwargs))
         except Exception as error:
             response = self.handle_exception(error)
@@ -119,11 +128,37 @@ class ApiView(APIView):
         if "\0" in request.get_full_path() or "%00" in request.get_full_path():
             raise problems.Problem("malformed")
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        # Errors are answered in their own type, and some answers have no body: whether `Accept`
+        # matters is known later.
+        try:
+            return super().perform_content_negotiation(request, force)
+        except NotAcceptable:
+            self.acceptable = False
+            return super().perform_content_negotiation(request, force=True)
+
+    def _promises_body(self) -> bool:
+        """Whether what is asked, if it goes well, is answered by a body: of what changes something,
+        that must be known before it does."""
+        if self.request.method in SAFE_METHODS:
+            return False  # known when it was done
+        said = self.described(str(self.deed))
+        return said is None or said.answer is not None
+
+    def _read(self, perform: Callable[[], Response]) -> Response:
+        if self.acceptable or self.request.method != "GET":
+            return perform()
+        with transaction.atomic():  # that something was seen is not kept where nothing is shown
+            response = perform()
+            if response.status_code == HTTPStatus.OK:
+                raise NotAcceptable
+        return response
+
     def _work(self, perform: Callable[[], Response]) -> Response:
         user = self.request.user
         with self.acting_as(user):
             if self.request.method in SAFE_METHODS:
-                return perform()
+                return self._read(perform)
             return idempotency.answer(
                 self.request,
                 perform,
@@ -138,6 +173,11 @@ class ApiView(APIView):
 
     def get_exception_handler(self) -> Callable[..., Response]:
         return problems.handle
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, self.refusals):
+            exc = problems.invalid("", str(exc))
+        return super().handle_exception(exc)
 
     def permission_denied(self, request: Request, message: Any = None, code: Any = None) -> None:  # type: ignore[override]
         raise problems.Problem(
@@ -203,13 +243,18 @@ class ApiViewSet(ViewSetMixin, ApiView):
         filterset: type[filters.FilterSet] | None = None,
         orderings: Mapping[str, str | Ranked] | None = None,
         others: Sequence[str] = (),
+        prepare: Callable[[list[Any]], None] | None = None,
     ) -> Response:
         """A page of the rows, filtered and ordered as the request asks.
 
+        :param prepare: called with the page's rows, to read what all of them need at once.
         :param others: further parameters of the query, looked at by the caller.
         """
         rows = filters.apply(self.request, queryset, filterset, others)
         paginator = KeysetPagination(
             self.request, self.orderings if orderings is None else orderings
         )
-        return paginator.respond([represent(row) for row in paginator.page_of(rows)])
+        found = paginator.page_of(rows)
+        if prepare is not None:
+            prepare(found)
+        return paginator.respond([represent(row) for row in found])

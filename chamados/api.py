@@ -50,6 +50,7 @@ class DepartamentoFilters(RecordFilters):
 
 class DepartamentoViewSet(RecordViewSet):
     acting = events.acting
+    refusals = events.REFUSALS
     serializer_class = DepartamentoSerializer
     filterset_class = DepartamentoFilters
     orderings = {**RecordViewSet.orderings, "nome": "nome"}
@@ -105,6 +106,7 @@ class RespostaSerializer(fields.Body):
 
 class ChamadoViewSet(RecordViewSet):
     acting = events.acting
+    refusals = events.REFUSALS
     serializer_class = ChamadoSerializer
     filterset_class = ChamadoFilters
     orderings = {

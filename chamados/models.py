@@ -113,7 +113,11 @@ class Chamado(StatusRecord, events.TrackedModel):
                 violation_error_message=_("A ticket has a date of resolution when it is resolved."),
             )
         ]
-        indexes = [models.Index(fields=["status", "created_at"], name="chamado_status_created")]
+        indexes = [
+            models.Index(fields=["status", "created_at"], name="chamado_status_created"),
+            models.Index(fields=["data_resolucao"], name="chamado_resolved"),
+            models.Index(fields=["titulo", "id"], name="chamado_titulo"),
+        ]
 
     def __str__(self) -> str:
         return self.titulo

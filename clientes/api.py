@@ -36,8 +36,12 @@ TAGS: dict[str, Any] = {
 }
 CUSTOM_FIELDS: dict[str, Any] = {
     "description": format_lazy(
-        gettext_lazy("Any JSON object, of at most {most} bytes as JSON."),
+        gettext_lazy(
+            "Any JSON object, of at most {most} bytes as JSON and {levels} levels of lists and "
+            "objects."
+        ),
         most=MAX_CUSTOM_FIELDS_BYTES,
+        levels=events.MAX_INPUT_DEPTH,
     )
 }
 
@@ -126,6 +130,7 @@ def _list_of(schema: Named) -> dict[str, Any]:
 
 class ClienteViewSet(RecordViewSet):
     acting = events.acting
+    refusals = events.REFUSALS
     serializer_class = ClienteSerializer
     filterset_class = ClienteFilters
     orderings = {**RecordViewSet.orderings, "nome": "nome"}

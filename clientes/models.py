@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
 from crm_common.models import Record
@@ -67,6 +68,15 @@ class Cliente(Record, events.TrackedModel):
         indexes = [
             models.Index(fields=["nome"], name="cliente_nome"),
             models.Index(fields=["telefone"], name="cliente_telefone"),
+            # As they are asked for: in any letter case.
+            models.Index(Upper("email"), name="cliente_email_upper"),
+            models.Index(Upper("origem"), "created_at", "id", name="cliente_origem_upper"),
+            # Of the few who do not want to be contacted.
+            models.Index(
+                fields=["created_at", "id"],
+                condition=Q(nao_perturbe=True),
+                name="cliente_nao_perturbe",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -63,11 +63,17 @@ def validate_custom_fields(value: Any) -> None:
         )
     try:
         events.check_json(value)
+    except events.TooDeep as error:
+        raise ValidationError(
+            _("This is nested too deeply: at most %(limit)d levels are kept."),
+            code="too_deep",
+            params={"limit": error.limit},
+        ) from error
     except events.NotExact as error:
         raise ValidationError(
             _(
                 "“%(path)s” cannot be sent as it is: no key may be a number, and values are texts, "
-                "numbers, true, false, null, lists or objects, not too deep in one another."
+                "numbers, true, false, null, lists or objects."
             ),
             code="not_exact_json",
             params={"path": error.path or "{…}"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -12,11 +13,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from api_common.brief import quote_briefly
+
 from . import public_ids
 from .models import Record
 
 # Beyond these the page would be a wall of errors; the count of the rest is told.
 MAX_PROBLEMS_SHOWN = 20
+# Each word of a search is a condition more, and databases take only so many.
+MAX_SEARCH_LENGTH = 200
 
 
 class RecordAdmin(admin.ModelAdmin):
@@ -41,13 +46,21 @@ class RecordAdmin(admin.ModelAdmin):
             "updated_at",
         )
 
+    def formfield_for_choice_field(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> forms.ChoiceField | None:
+        field = super().formfield_for_choice_field(db_field, request, **kwargs)
+        if field is not None:
+            quote_briefly(field)
+        return field
+
     def get_search_results(
         self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
     ) -> tuple[models.QuerySet[Any], bool]:
         match public_ids.parse(search_term.strip().lower()):
             case (prefix, pk) if prefix in self.SEARCH_BY_ID:
                 return queryset.filter(**{self.SEARCH_BY_ID[prefix]: pk}), False
-        return super().get_search_results(request, queryset, search_term)
+        return super().get_search_results(request, queryset, search_term[:MAX_SEARCH_LENGTH])
 
     def act_on_each(
         self,

@@ -22,7 +22,7 @@ class Record(models.Model):
     created_at = models.DateTimeField(
         _("created at"), default=timezone.now, editable=False, db_index=True
     )
-    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True, db_index=True)
 
     class Meta:
         abstract = True

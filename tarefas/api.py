@@ -76,6 +76,7 @@ class TarefaFilters(RecordFilters):
 
 class TarefaViewSet(RecordViewSet):
     acting = events.acting
+    refusals = events.REFUSALS
     serializer_class = TarefaSerializer
     filterset_class = TarefaFilters
     orderings = {

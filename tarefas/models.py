@@ -103,6 +103,7 @@ class Tarefa(StatusRecord, events.TrackedModel):
         indexes = [
             models.Index(fields=["status", "data_vencimento"], name="tarefa_status_due"),
             models.Index(fields=["data_vencimento"], name="tarefa_due"),
+            models.Index(fields=["titulo", "id"], name="tarefa_titulo"),
         ]
 
     def __str__(self) -> str:

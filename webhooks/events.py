@@ -25,11 +25,11 @@ from uuid import UUID
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.utils import timezone
 
-from . import bulk, catalog, outbox
+from . import bulk, catalog, exactjson, outbox
 from .bulk import watch
 from .catalog import EventType, UnknownEventType
 from .context import acting, is_silenced, silenced
-from .exactjson import NotExact
+from .exactjson import MAX_INPUT_DEPTH, NotExact, TooDeep
 from .exactjson import dumps as _dumps
 from .modelevents import Changes, Draft, ModelEvents, Told, became
 from .outbox import BodyTooLarge, SnapshotTooLarge
@@ -53,12 +53,15 @@ from .values import (
 )
 
 __all__ = [
+    "MAX_INPUT_DEPTH",
+    "REFUSALS",
     "BodyTooLarge",
     "EventType",
     "ModelEvents",
     "NotExact",
     "SnapshotTooLarge",
     "Told",
+    "TooDeep",
     "TrackedModel",
     "UnknownEventType",
     "Value",
@@ -86,6 +89,9 @@ __all__ = [
     "time",
     "watch",
 ]
+
+# What saving a tracked row raises where an event cannot say what is saved.
+REFUSALS = (NotExact, BodyTooLarge)
 
 
 def declare(
@@ -133,7 +139,8 @@ def emit(
     :raises LookupError: objects were given, but no registered model tells that type.
     :raises TypeError: an object is of another model than the one that tells it.
     :raises ValueError: an object has no primary key, or `alteracoes` would be empty.
-    :raises NotExact: something in it cannot be written as JSON.
+    :raises NotExact: something in it cannot be written as JSON; TooDeep: `data` has more than 50
+        levels of lists and objects.
     :raises BodyTooLarge: an event is larger than receivers accept.
     :raises SnapshotTooLarge: its record is larger than what is kept.
     """
@@ -143,6 +150,7 @@ def emit(
     if is_silenced():
         return []
     if data is not None:
+        exactjson.check_depth(data, exactjson.MAX_DATA_DEPTH)
         drafts = [
             Draft(
                 event_type,
@@ -166,7 +174,9 @@ def check_json(value: Any) -> None:
     """For validating what users enter as JSON, where an event will tell it.
 
     :raises NotExact: (a ValueError) it cannot be told exactly; the message says what and where.
+    :raises TooDeep: (a NotExact) it has more than 20 levels of lists and objects.
     """
+    exactjson.check_depth(value, exactjson.MAX_INPUT_DEPTH)
     _dumps(value)
 
 

@@ -10,14 +10,19 @@ import datetime
 import decimal
 import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from json.encoder import encode_basestring as _untyped_encode_basestring
 from typing import Any
 
 from django.utils.functional import Promise
 
 MAX_SAFE_INTEGER = 2**53 - 1  # JavaScript's: beyond it numbers are rounded
-MAX_DEPTH = 100  # what the strictest of the common parsers reads (Ruby's)
+# Levels of lists and objects in one another. What people enter and what is emitted has room for the
+# envelope, for `alteracoes` and for every format, and a body for what was kept before these bounds.
+MAX_INPUT_DEPTH = 20  # of a value that people enter
+MAX_DATA_DEPTH = 50  # of an event's `data`; common parsers read 64 levels (.NET) or 100 (Ruby)
+MAX_DEPTH = 128  # of whatever is written
+FORMAT_DEPTH = 8  # what a format may put around what an event kept
 MAX_DECIMAL_EXPONENT = 1_000  # `Decimal("1E+1000000")` must not become a megabyte of zeros
 _LAST_ARRAY_INDEX = 2**32 - 2
 _UTC = datetime.UTC
@@ -58,7 +63,39 @@ class NotExact(ValueError):
         return self
 
 
-def dumps(value: Any) -> str:
+class TooDeep(NotExact):
+    """Lists and objects are nested in one another beyond a bound."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"nested deeper than {limit} levels (or containing itself), which parsers refuse; "
+            "flatten it"
+        )
+        self.limit = limit
+
+
+def check_depth(value: Any, limit: int) -> None:
+    """:raises TooDeep: it has more levels of lists and objects than `limit`."""
+    level = _containers([value])
+    for _ in range(limit):
+        if not level:
+            return
+        level = _containers(
+            item
+            for each in level
+            for item in (each.values() if isinstance(each, Mapping) else each)
+        )
+    if level:
+        raise TooDeep(limit)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    # Each once: a few lists that hold one another several times have more places than memory has.
+    found = {id(each): each for each in values if isinstance(each, list | tuple | Mapping)}
+    return list(found.values())
+
+
+def dumps(value: Any, *, inside: int = 0) -> str:
     """Write a value as JSON whose UTF-8 bytes JavaScript reproduces.
 
     | value | written as |
@@ -71,16 +108,17 @@ def dumps(value: Any) -> str:
 
     Lone surrogates become U+FFFD.
 
+    :param inside: how many levels there will be around it.
     :raises NotExact: anything else; NaN and infinities; naive datetimes; keys that are no text,
         that JavaScript would reorder (`"0"` … `"4294967294"`), that parsers refuse (`__proto__`)
         or that are the same once surrogates are replaced; more than `MAX_DEPTH` levels.
     """
-    text = _write(value, 0)
+    text = _write(value, inside)
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:  # a lone surrogate: rare enough to start over
-            text = _write(_without_surrogates(value), 0)
+            text = _write(_without_surrogates(value), inside)
     return text
 
 
@@ -150,7 +188,7 @@ def _uncommon(value: Any, kind: type, depth: int) -> str:  # noqa: PLR0911
 
 def _object(value: Mapping[Any, Any], depth: int) -> str:
     if depth >= MAX_DEPTH:
-        raise NotExact(_TOO_DEEP)
+        raise TooDeep(MAX_DEPTH)
     parts = []
     for key, item in value.items():
         # Every change that is recorded comes through here, so what is common is tested first:
@@ -183,7 +221,7 @@ def _checked_key(key: Any) -> str:
 
 def _array(value: list[Any] | tuple[Any, ...], depth: int) -> str:
     if depth >= MAX_DEPTH:
-        raise NotExact(_TOO_DEEP)
+        raise TooDeep(MAX_DEPTH)
     parts = []
     for index, item in enumerate(value):
         try:
@@ -191,12 +229,6 @@ def _array(value: list[Any] | tuple[Any, ...], depth: int) -> str:
         except NotExact as error:
             raise error._inside(index) from None
     return "[" + ",".join(parts) + "]"
-
-
-_TOO_DEEP = (
-    f"nested deeper than {MAX_DEPTH} levels (or containing itself), which parsers refuse; "
-    "flatten it"
-)
 
 
 def _is_array_index(key: str) -> bool:

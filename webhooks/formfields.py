@@ -62,8 +62,10 @@ class SealedJSONFormField(forms.JSONField):
             return MASK
         try:
             parsed = super().to_python(value)
-        except (RecursionError, ValueError):  # nested too deeply; a number with too many digits
-            raise ValidationError(self.error_messages["object"], code="object") from None
+        except (RecursionError, ValueError):  # a number of thousands of digits
+            raise ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"value": str(value)[:40]}
+            ) from None
         if parsed is not None and not isinstance(parsed, dict):
             raise ValidationError(self.error_messages["object"], code="object")
         return parsed

@@ -55,7 +55,8 @@ def body_of(draft: Draft) -> str:
     :raises BodyTooLarge: it is larger than receivers accept.
     """
     body = exactjson.dumps(
-        {"event": draft.type, "timestamp": instant(draft.moment), "data": draft.data}
+        {"event": draft.type, "timestamp": instant(draft.moment), "data": draft.data},
+        inside=exactjson.FORMAT_DEPTH,
     )
     size = len(body.encode())
     if size > settings.BODY_MAX_BYTES:
@@ -73,7 +74,7 @@ def snapshot_of(draft: Draft) -> str:
     :raises exactjson.NotExact: something in it cannot be written as JSON.
     :raises SnapshotTooLarge: it is larger than WEBHOOKS["SNAPSHOT_MAX_BYTES"].
     """
-    snapshot = exactjson.dumps(draft.snapshot)
+    snapshot = exactjson.dumps(draft.snapshot, inside=exactjson.FORMAT_DEPTH)
     size = len(snapshot.encode())
     if size > settings.SNAPSHOT_MAX_BYTES:
         raise SnapshotTooLarge(

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 _SEGMENT = r"[a-z0-9_]+"
 _PATTERN = re.compile(rf"(?:\*|{_SEGMENT})(?:\.(?:\*|{_SEGMENT}))*")
 MAX_LENGTH = 100
+_MOST_QUOTED = 200
 
 
 class PatternRefused(ValueError):
@@ -35,7 +36,7 @@ def check(pattern: object) -> str:
                 "%(pattern)r is no event pattern: write an event type such as “cliente.criado”, "
                 "or “cliente.*”, “*.criado” or “*”."
             )
-            % {"pattern": pattern}
+            % {"pattern": pattern[:_MOST_QUOTED] if isinstance(pattern, str) else pattern}
         )
     return pattern
 

@@ -252,12 +252,12 @@ class _Handler(BaseHTTPRequestHandler):
         if "chunked" in (self.headers.get("Transfer-Encoding") or "").lower():
             return self._read_chunks()
         length = self.headers.get("Content-Length") or "0"
-        if not (length.isascii() and length.isdecimal()):
+        if not (length.isascii() and length.isdecimal() and len(length) <= 18):
             raise ValueError(400, "Content-Length is not a number")
         return self._read_exactly(self._bounded(int(length)))
 
     def _read_chunks(self) -> bytes:
-        body = b""
+        body = bytearray()
         while True:
             size = self.rfile.readline(100).split(b";")[0].strip()
             try:
@@ -268,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
             body += self._read_exactly(length)
             self.rfile.readline(1000)
             if length == 0:
-                return body
+                return bytes(body)
 
     def _bounded(self, length: int) -> int:
         if not 0 <= length <= self._receiver.max_body_bytes:

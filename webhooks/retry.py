@@ -19,6 +19,7 @@ MAX_ATTEMPTS = 50
 MAX_WAIT_SECONDS = 30 * 86_400
 
 _SECONDS = re.compile(r"[0-9]{1,40}(\.[0-9]{1,20})?", re.ASCII)
+_MOST_QUOTED = 60  # characters of a wrong value
 _LONGEST_RETRY_AFTER = 64  # characters; an HTTP date has 29 (RFC 850's form up to 33)
 
 
@@ -71,6 +72,12 @@ def parse_retry_after(value: str | None, now: datetime.datetime) -> float | None
         return None
 
 
+def _short(value: Any) -> Any:
+    """A wrong value, to be quoted: it may be of any length."""
+    text = repr(value)
+    return value if len(text) <= _MOST_QUOTED else text[:_MOST_QUOTED]
+
+
 def validate_schedule(value: Any) -> list[float]:
     """A retry schedule as a list of seconds.
 
@@ -80,7 +87,7 @@ def validate_schedule(value: Any) -> list[float]:
     if not isinstance(value, list | tuple):
         raise ValueError(
             _("The retry schedule must be a list of seconds, such as [0, 60, 300], not %(value)r.")
-            % {"value": value}
+            % {"value": _short(value)}
         )
     if not 1 <= len(value) <= MAX_ATTEMPTS:
         raise ValueError(
@@ -91,11 +98,11 @@ def validate_schedule(value: Any) -> list[float]:
         if isinstance(wait, bool) or not isinstance(wait, int | float):
             raise ValueError(
                 _("The retry schedule holds %(value)r, which is not a number of seconds.")
-                % {"value": wait}
+                % {"value": _short(wait)}
             )
         if not 0 <= wait <= MAX_WAIT_SECONDS:  # NaN is neither
             raise ValueError(
                 _("The retry schedule holds %(value)r; a wait is 0 to %(max)d seconds.")
-                % {"value": wait, "max": MAX_WAIT_SECONDS}
+                % {"value": _short(wait), "max": MAX_WAIT_SECONDS}
             )
     return [float(wait) for wait in value]

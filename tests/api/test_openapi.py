@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
@@ -61,7 +62,9 @@ def test_every_operation_says_who_may_and_what_can_go_wrong(document: dict[str, 
     for name, operation in kept.items():
         assert operation["summary"], name
         problems = {status for status in operation["responses"] if int(status) >= 400}
-        assert {"400", "406", "500", "503"} <= problems, name
+        assert {"400", "500", "503"} <= problems, name
+        # Without a body there is nothing that could not be accepted.
+        assert ("406" in problems) == ("204" not in operation["responses"]), name
         if operation["security"] != [{}]:
             assert {"401", "403", "429"} <= problems, name
         for status in problems:
@@ -156,3 +159,39 @@ def test_the_examples_verify_with_the_secret_that_is_named(document: dict[str, A
         )
         for item in operation["parameters"]:
             jsonschema.Draft202012Validator(item["schema"]).validate(item["example"])
+
+
+def keywords(document: dict[str, Any], schema: Any, seen: set[str]) -> Iterator[tuple[str, Any]]:
+    """Every keyword of a schema and of those within it, references followed."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from keywords(document, each, seen)
+    elif isinstance(schema, dict):
+        for keyword, value in schema.items():
+            yield keyword, value
+            if keyword == "$ref" and value not in seen:
+                seen.add(value)
+                found: Any = document
+                for step in value.removeprefix("#/").split("/"):
+                    found = found[step]
+                yield from keywords(document, found, seen)
+            elif keyword in ("properties", "patternProperties", "$defs"):
+                yield from keywords(document, list(value.values()), seen)
+            elif keyword not in ("const", "enum", "examples", "required"):
+                yield from keywords(document, value, seen)
+
+
+def test_no_update_has_a_default_that_programs_would_send(document: dict[str, Any]) -> None:
+    changing = 0
+    for address, item in document["paths"].items():
+        for method in {"put", "patch"} & set(item):
+            content = item[method]["requestBody"]["content"]["application/json"]
+            names = [name for name, _value in keywords(document, content["schema"], set())]
+            assert names and "default" not in names, (method, address)
+            changing += 1
+    assert changing >= 11
+
+
+def test_a_creation_says_what_holds_without(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["WebhookCreation"]
+    assert schema["properties"]["format"]["default"] == "sistema-crm"

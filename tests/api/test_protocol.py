@@ -23,7 +23,9 @@ from api_common.models import KeptAnswer, Token
 from clientes.models import Cliente
 from tests.api.conftest import ROOT, Caller, field_errors, problem
 from tests.crm import make_cliente, names_told
-from tests.webhooks.makers import NOBODY
+from tests.webhooks.makers import NOBODY, a_webhook, an_event
+from webhooks.api import rd_station
+from webhooks.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -456,3 +458,49 @@ def test_a_database_that_fails_is_said_to_and_not_shown(
     response = root.post("clientes/", {"nome": "Ana"})
     problem(response, "unavailable")
     assert response["Retry-After"] == "1" and b"locked" not in response.content
+
+
+# --- Accept -----------------------------------------------------------------------------------
+UNFIT = ["application/problem+json", "text/html", "application/xml, text/plain;q=0.5"]
+
+
+@pytest.mark.parametrize("accept", UNFIT)
+def test_what_is_answered_without_a_body_fits_any_accept(root: Caller, accept: str) -> None:
+    paths = [f"clientes/{make_cliente().public_id}/", f"webhooks/{a_webhook().pk}/"]
+    webhook = a_webhook(format="rd-station", events=[next(iter(rd_station.TYPES.values()))])
+    for path in (*paths, f"/integrations/webhooks/{webhook.pk}"):
+        assert root("OPTIONS", path, accept=accept).status_code == 204
+        assert root("HEAD", path, accept=accept).status_code == 200
+        tag = root.get(path).headers.get("ETag")
+        if tag is not None:
+            assert root.get(path, accept=accept, if_none_match=tag).status_code == 304
+        assert root.delete(path, accept=accept).status_code == 204
+        assert root.get(path, accept=accept).status_code == 404
+
+
+@pytest.mark.parametrize("accept", UNFIT)
+def test_errors_come_in_their_own_type_whatever_is_accepted(
+    root: Caller, anyone: Caller, caller: Callable[..., Caller], accept: str
+) -> None:
+    problem(anyone.get("clientes/", accept=accept), "not-authenticated")
+    problem(anyone.delete("clientes/cliente_1/", accept=accept), "not-authenticated")
+    problem(caller().get("clientes/", accept=accept), "forbidden")
+    problem(root.get("clientes/cliente_1/", accept=accept), "not-found")
+    problem(root.delete("clientes/cliente_1/", accept=accept), "not-found")
+    problem(root.get("nowhere/", accept=accept), "not-found")
+    problem(root.post("nowhere/", {}, accept=accept), "not-found")
+    problem(root.get("clientes/?pageSize=0", accept=accept), "invalid")
+    problem(root.put("clientes/", {}, accept=accept), "method-not-allowed")
+
+
+@pytest.mark.parametrize("accept", UNFIT)
+def test_what_is_not_accepted_is_not_done(root: Caller, accept: str) -> None:
+    cliente = make_cliente(nome="Ana")
+    path = f"clientes/{cliente.public_id}/"
+    problem(root.get(path, accept=accept), "not-acceptable")
+    problem(root.post("clientes/", {"nome": "Bia"}, accept=accept), "not-acceptable")
+    problem(root.patch(path, {"nome": "Bia"}, accept=accept), "not-acceptable")
+    assert list(Cliente.objects.values_list("nome", flat=True)) == ["Ana"]
+    event = an_event()
+    problem(root.get(f"events/{event.public_id}/payload/", accept=accept), "not-acceptable")
+    assert not AuditEntry.objects.exists()

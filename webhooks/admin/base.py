@@ -20,6 +20,8 @@ from django.views.decorators.http import require_http_methods
 from ..databases import writing
 
 MOST_COUNTED = 10_000
+# Each word of a search is a condition more, and databases take only so many.
+MOST_SEARCHED = 200  # characters
 STYLES = {"all": ("webhooks/admin.css", "webhooks/lists.css")}
 # They make pages nicer; none is needed.
 SCRIPTS = tuple(Script(f"webhooks/{name}.js", defer=True) for name in ("copy", "live", "lists"))
@@ -58,6 +60,11 @@ class NoGuessing(admin.ModelAdmin):  # type: ignore[type-arg]
         return lookup.partition("__")[0] not in self.not_asked_for and super().lookup_allowed(
             lookup, value, request
         )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return super().get_search_results(request, queryset, search_term[:MOST_SEARCHED])
 
 
 class StoryAdmin(NoGuessing):

@@ -85,13 +85,15 @@ class PairsField(_WrittenField):
 
     def to_python(self, value: Any) -> Any:
         pairs: dict[str, str] = {}
+        seen = set()
         for line in filter(str.strip, str(value or "").splitlines()):
             name, colon, content = line.partition(":")
             name = name.strip()
             if not colon:
                 raise ValidationError(str(self.no_pair))
-            if self.same(name) in map(self.same, pairs):
-                raise ValidationError(str(self.twice) % {"name": name})
+            if self.same(name) in seen:
+                raise ValidationError(str(self.twice) % {"name": name[:100]})
+            seen.add(self.same(name))
             pairs[name] = content.strip()
         return pairs
 
@@ -136,11 +138,12 @@ class ScheduleField(_WrittenField):
         if not text:
             return None
         waits = []
-        for part in re.split(r"\s*[,;]\s*", text):
+        for part in map(str.strip, re.split("[,;]", text)):
             match = _WAIT.fullmatch(part.lower())
             if match is None:
                 raise ValidationError(
-                    gettext("“%(part)s” is no wait: write 0, 90, 5m, 1h or 1d.") % {"part": part}
+                    gettext("“%(part)s” is no wait: write 0, 90, 5m, 1h or 1d.")
+                    % {"part": part[:100]}
                 )
             waits.append(float(match[1]) * _UNITS[match[2]])
         return waits

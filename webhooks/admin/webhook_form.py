@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
+from api_common.brief import quote_briefly
+
 from .. import catalog, formats, operations
 from ..conf import settings
 from ..databases import writing
@@ -113,6 +115,8 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            quote_briefly(field)
         self._set_choices()
         self._say_defaults()
         webhook = self.instance

@@ -76,7 +76,12 @@ class DeliveryViewSet(ApiViewSet):
         return {"id": schemas.DELIVERY_ID}
 
     def list(self, request: Request) -> Response:
-        return self.page(_rows(), representations.delivery, filterset=DeliveryFilters)
+        return self.page(
+            _rows(),
+            representations.delivery,
+            filterset=DeliveryFilters,
+            prepare=operations.read_last_attempts,
+        )
 
     def retrieve(self, request: Request, id: str) -> Response:
         filters.refuse_unknown(request, ())

@@ -95,7 +95,12 @@ ACTIONS = {
     ),
     "rotate_secret": Operation(
         summary=_("Change a webhook's secret"),
-        description=_("The new one is answered this once; the old one signs along for a while."),
+        description=_(
+            "The new one is answered this once. Until the overlap ends, the old one signs too: "
+            "“webhook-signature” carries a signature of each; “X-Webhook-Signature” and Twenty's "
+            "have one, by turns from attempt to attempt, the newest secret's first; "
+            "LeadConnector's are the old keys' until then."
+        ),
         body=schemas.ROTATION_BODY,
         example={"overlapSeconds": 86400},
         answer=schemas.NEW_WEBHOOK,

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from api_common.describe import Named, nullable, object_of
+from api_common.describe import Named, nullable, object_of, without_defaults
 
 from .. import formats
 from ..fields import MASK
@@ -142,7 +142,10 @@ _first_key = {
 }
 _needed = ("name", "url", "events")
 WEBHOOK_BODY = Named(
-    "WebhookBody", object_of(_body, optional=[name for name in _body if name not in _needed])
+    "WebhookBody",
+    without_defaults(
+        object_of(_body, optional=[name for name in _body if name not in _needed]),
+    ),
 )
 WEBHOOK_CREATION = Named(
     "WebhookCreation",
@@ -151,7 +154,7 @@ WEBHOOK_CREATION = Named(
         optional=[name for name in (*_body, *_first_key) if name not in _needed],
     ),
 )
-WEBHOOK_PATCH = Named("WebhookPatch", object_of(_body, optional=list(_body)))
+WEBHOOK_PATCH = Named("WebhookPatch", without_defaults(object_of(_body, optional=list(_body))))
 
 HEALTH = Named(
     "WebhookHealth",

@@ -29,14 +29,14 @@ def duration(text: str) -> timedelta:
     match = _AGO.fullmatch(text.strip().lower())
     if match is None:
         raise argparse.ArgumentTypeError(
-            _("“%(text)s” is no duration: write 90s, 30m, 2h, 7d or 4w.") % {"text": text}
+            _("“%(text)s” is no duration: write 90s, 30m, 2h, 7d or 4w.") % {"text": text[:100]}
         )
     found = timedelta(**{_UNITS[match["unit"]]: int(match["number"])})
     try:
         timezone.now() - found
     except OverflowError:
         raise argparse.ArgumentTypeError(
-            _("“%(text)s” is too long: no calendar reaches so far back.") % {"text": text}
+            _("“%(text)s” is too long: no calendar reaches so far back.") % {"text": text[:100]}
         ) from None
     return found
 
@@ -69,7 +69,7 @@ def positive(text: str) -> int:
     """A whole number of 1 or more. For argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(
-            _("“%(text)s” is no whole number of 1 or more.") % {"text": text}
+            _("“%(text)s” is no whole number of 1 or more.") % {"text": text[:100]}
         )
     return int(text)
 
@@ -105,7 +105,7 @@ def _moment(text: str, *, days_later: int) -> datetime:
                 "“%(text)s” is no moment: write 2h or 7d (so long ago), 2024-01-31 or "
                 "2024-01-31T10:00."
             )
-            % {"text": text}
+            % {"text": text[:100]}
         )
     return _aware(moment)
 

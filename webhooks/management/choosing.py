@@ -92,5 +92,6 @@ def _id(text: str) -> int | UUID:
         return UUID(text.removeprefix("evt_"))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            _("“%(text)s” is no id of a delivery (123) nor of an event (evt_…).") % {"text": text}
+            _("“%(text)s” is no id of a delivery (123) nor of an event (evt_…).")
+            % {"text": text[:100]}
         ) from None

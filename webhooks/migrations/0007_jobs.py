@@ -22,7 +22,7 @@ def _rename_permission(before: str, after: str) -> migrations.RunPython:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("webhooks", "0005_fewer_indexes"),
+        ("webhooks", "0006_event_indexes"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

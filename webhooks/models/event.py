@@ -78,6 +78,10 @@ class Event(models.Model):
                 name="webhooks_event_data_subject",
             ),
             models.Index(fields=["type", "id"], name="webhooks_event_type"),
+            models.Index(
+                fields=["actor", "id"], condition=Q(actor__gt=""), name="webhooks_event_actor"
+            ),
+            models.Index(fields=["origin", "id"], name="webhooks_event_origin"),
             models.Index(fields=["occurred_at"], name="webhooks_event_occurred"),
             # What pruning looks for, however much it has emptied before.
             models.Index(

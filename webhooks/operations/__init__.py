@@ -11,7 +11,7 @@ from ._batches import STOP
 from .choosing import DeliveryFilter, matching
 from .counts import Span, sparklines
 from .expiry import cancel_expired, expired
-from .explain import NotSent, cancelled, not_sent, waiting
+from .explain import NotSent, cancelled, not_sent, read_last_attempts, waiting
 from .export import EXPORT_FORMATS, Export, export
 from .forget import (
     Forgotten,
@@ -155,6 +155,7 @@ __all__ = [
     "prune",
     "public_key",
     "public_keys",
+    "read_last_attempts",
     "recipients",
     "recover",
     "recover_rest",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from ..models import Attempt, AuditEntry, Delivery, Event, Webhook
 
 _LATELY = timedelta(days=30)
 _MOST_ENTRIES = 2000
+_LAST_ATTEMPT = "_webhooks_last_attempt"
 _STATES: dict[str, Webhook.Status] = {
     audit.Action.PAUSED: Webhook.Status.PAUSED,
     audit.Action.DISABLED: Webhook.Status.DISABLED,
@@ -75,6 +76,31 @@ def waiting(delivery: Delivery, now: datetime | None = None) -> str:
     return f"{_then(delivery, due_at)} {_why_then(delivery)}"
 
 
+def read_last_attempts(deliveries: Iterable[Delivery]) -> None:
+    """Read beforehand what `waiting` says of many deliveries. One query, or none."""
+    retried = {
+        delivery.pk: delivery
+        for delivery in deliveries
+        if delivery.status == Delivery.Status.PENDING and delivery.schedule_position
+    }
+    if not retried:
+        return
+    newest = Attempt.objects.filter(delivery__in=list(retried)).values("delivery")
+    found = Attempt.objects.filter(pk__in=newest.annotate(last=Max("pk")).values("last")).only(
+        "delivery_id", "started_at", "duration_ms", "response_headers"
+    )
+    last = {attempt.delivery_id: attempt for attempt in found}
+    for pk, delivery in retried.items():
+        delivery.__dict__[_LAST_ATTEMPT] = last.get(pk)
+
+
+def _last_attempt(delivery: Delivery) -> Attempt | None:
+    if _LAST_ATTEMPT not in delivery.__dict__:
+        read_last_attempts([delivery])
+    found: Attempt | None = delivery.__dict__.get(_LAST_ATTEMPT)
+    return found
+
+
 def _then(delivery: Delivery, at: datetime) -> str:
     schedule = delivery.webhook.retry_schedule or settings.RETRY_SCHEDULE_SECONDS
     return _("Attempt %(number)d of %(total)d follows at %(at)s.") % {
@@ -97,7 +123,7 @@ def _why_held(webhook: Webhook, now: datetime) -> str:
 def _why_then(delivery: Delivery) -> str:
     if not delivery.schedule_position:
         return _("That is what the schedule says.")
-    last = delivery.attempts.order_by("-id").first()
+    last = _last_attempt(delivery)
     asked = None if last is None else _asked(last)
     if asked is not None:
         return _("The receiver asked for %(wait)s.") % {"wait": _lasting(asked)}

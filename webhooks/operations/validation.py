@@ -218,7 +218,10 @@ def _format(webhook: Webhook) -> str:
     except LookupError:
         raise ValidationError(
             _("No format is named “%(name)s”. Formats: %(known)s.")
-            % {"name": name, "known": ", ".join(known.name for known in formats.all_formats())}
+            % {
+                "name": str(name)[:100],
+                "known": ", ".join(known.name for known in formats.all_formats()),
+            }
         ) from None
     return format.name
 
@@ -300,7 +303,7 @@ def _number(value: Any) -> float:
         else:
             if math.isfinite(number):
                 return number
-    raise ValidationError(_("Give a number, not %(value)r.") % {"value": value})
+    raise ValidationError(_("Give a number, not %(value)r.") % {"value": str(value)[:100]})
 
 
 def _timeout(value: Any) -> float | None:

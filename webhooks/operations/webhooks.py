@@ -183,6 +183,9 @@ def _differs(webhook: Webhook, stored: Webhook, field: str) -> bool:
     return bool(getattr(webhook, name) != getattr(stored, name))
 
 
+_MAX_NAME = 100  # of Webhook.name
+
+
 def find_webhook(text: str) -> Webhook:
     """The webhook of that id, or else of that name (in any letter case).
 
@@ -194,9 +197,11 @@ def find_webhook(text: str) -> Webhook:
             return found
     except ValueError:
         pass
-    named: list[Webhook] = list(writing(Webhook).filter(name__iexact=text)[:10])
+    # No name is longer, and SQLite looks for no pattern of any length.
+    rows = writing(Webhook).filter(name__iexact=text)
+    named: list[Webhook] = list(rows[:10]) if len(text) <= _MAX_NAME else []
     if not named:
-        raise ValidationError(_("No webhook has the id or name “%(text)s”.") % {"text": text})
+        raise ValidationError(_("No webhook has the id or name “%(text)s”.") % {"text": text[:100]})
     if len(named) > 1:
         raise ValidationError(
             _("Several webhooks are named “%(text)s”; give the id of one: %(ids)s.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from django.utils.translation import gettext as _
 
 from .base import InvalidSecret, Parsed
@@ -38,14 +39,19 @@ def generate() -> str:
 
 
 def _private_key(secret: str, *, stored: bool) -> rsa.RSAPrivateKey:
+    # Its length first: checking the numbers of a key of 14,000 bits takes more than a minute.
+    private = _loaded(secret, checked=False)
+    if not isinstance(private, rsa.RSAPrivateKey) or private.key_size not in BITS:
+        raise InvalidSecret(_("The private key must be RSA, of 2048 to 4096 bits."))
+    return private if stored else _loaded(secret, checked=True)  # type: ignore[return-value]
+
+
+def _loaded(secret: str, *, checked: bool) -> PrivateKeyTypes:
     try:
-        private = serialization.load_pem_private_key(
-            secret.encode(), password=None, unsafe_skip_rsa_key_validation=stored
+        return serialization.load_pem_private_key(
+            secret.encode(), password=None, unsafe_skip_rsa_key_validation=not checked
         )
     except (ValueError, TypeError, UnicodeError) as error:
         raise InvalidSecret(
             _("An RSA private key must be given in PEM, without a password.")
         ) from error
-    if not isinstance(private, rsa.RSAPrivateKey) or private.key_size not in BITS:
-        raise InvalidSecret(_("The private key must be RSA, of 2048 to 4096 bits."))
-    return private

@@ -26,7 +26,7 @@ def month(text: str) -> date:
         found = datetime.strptime(text.strip(), "%Y-%m").date()
     except ValueError:
         raise argparse.ArgumentTypeError(
-            _("“%(text)s” is no month: write 2027-01.") % {"text": text}
+            _("“%(text)s” is no month: write 2027-01.") % {"text": text[:100]}
         ) from None
     if found > partitions.months_after(timezone.now().date(), MOST_AHEAD):
         # The ids do not go back: all until then would lie in that month.
