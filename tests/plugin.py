@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 ONLY = {"postgres": "sqlite_only", "sqlite": "postgres_only"}
-SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "browser"}
+SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "deployment", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
