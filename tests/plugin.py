@@ -8,7 +8,7 @@ from collections.abc import Generator
 import pytest
 
 ONLY = {"postgres": "sqlite_only", "sqlite": "postgres_only"}
-SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "deployment", "browser"}
+SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "deployment", "plain_nginx", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

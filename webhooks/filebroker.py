@@ -123,7 +123,9 @@ class Channel(filesystem.Channel):
 
     @property
     def _waiting(self) -> _Folder:
-        return self.connection.folder(self.data_folder_in)  # type: ignore[no-any-return]
+        transport: Any = self.connection
+        folder: _Folder = transport.folder(self.data_folder_in)
+        return folder
 
     # --- which queues an exchange leads to ----------------------------------------------------
 

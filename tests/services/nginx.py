@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from .base import Service, accepts_connections, free_port
+from .base import Service, free_port
 from .postgres import as_unprivileged_user, unprivileged_user
 
 PROGRAM = Path("/usr/sbin/nginx")
@@ -69,4 +71,10 @@ class Nginx(Service):
         return [*as_unprivileged_user(), str(PROGRAM), "-e", "stderr", "-c", configuration]
 
     def is_ready(self) -> bool:
-        return accepts_connections(self.port)
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.http_port), timeout=1) as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(5) == b"HTTP/"
+        return False
