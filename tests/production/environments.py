@@ -51,8 +51,7 @@ def of_wheel() -> Path:
     with _locked():
         folder = _kept("wheel", dependencies, install)
         if (folder / "made-from").read_text() != _digest(sources):
-            _pip(folder, "uninstall", "--yes", "django-crm-webhooks")
-            _install_wheel(folder, sources)
+            _install_wheel(folder, sources, "--no-deps", "--force-reinstall")
         return folder
 
 
@@ -71,7 +70,7 @@ def copy(names: Sequence[str], folder: Path) -> None:
         shutil.copy2(ROOT / name, target)
 
 
-def _install_wheel(folder: Path, sources: Sequence[Path]) -> None:
+def _install_wheel(folder: Path, sources: Sequence[Path], *options: str) -> None:
     # A copy: what an earlier build left in the project would be packed too.
     project = workspace("wheel")
     copy([str(path.relative_to(ROOT)) for path in sources], project)
@@ -80,7 +79,7 @@ def _install_wheel(folder: Path, sources: Sequence[Path]) -> None:
     constraints = project / "constraints.txt"
     constraints.write_text("\n".join(_versions()))
     _pip(
-        *(folder, "install", "--no-compile", "--constraint", str(constraints)),
+        *(folder, "install", "--no-compile", "--constraint", str(constraints), *options),
         f"django-crm-webhooks[{EXTRAS}] @ {wheel.as_uri()}",
     )
     (folder / "made-from").write_text(_digest(sources))
