@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ONLY = {"postgres": "sqlite_only", "sqlite": "postgres_only"}
-SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "browser"}
+SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "deployment", "plain_nginx", "browser"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

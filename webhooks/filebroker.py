@@ -5,6 +5,10 @@ of it, and does the same with its tables of queues; a worker that meets either e
 JSONDecodeError. Here whatever can be seen is whole: files are written aside and renamed, taken by
 renaming, and tables change under a lock.
 
+kombu's also lists the folder for each message that it takes and for each look at an empty queue.
+Here one listing serves for many messages, so that a message costs the same however many wait, and
+an idle reader does not list a folder that nobody changes.
+
 Choose it with `CELERY_BROKER_URL = "filesystem://"` and
 `CELERY_BROKER_TRANSPORT = "webhooks.filebroker:Transport"`; the transport options are kombu's
 (`data_folder_in`, `data_folder_out`, `control_folder`). POSIX only.
@@ -18,6 +22,7 @@ import logging
 import os
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty
@@ -31,6 +36,65 @@ logger = logging.getLogger("webhooks.filebroker")
 
 Table = list[Any]
 
+# Seconds. Two changes within one tick of a file system's clock leave the same time of change: 2 s
+# on the coarsest.
+_COARSEST_CLOCK = 2.0
+# A folder is listed all the same after so long, for file systems that cache its time of change.
+_LOOK_ANYWAY_AFTER = 10.0
+# After a listing there is none for twenty times as long as it took, and a second at most: what a
+# reader of a second queue costs while it drains a long first one.
+_REST_PER_LISTING, _LONGEST_REST = 20, 1.0
+
+
+class _Folder:
+    """What waits in a folder, by queue and in order, as of the last listing.
+
+    The names are candidates: another process may have taken what they stand for.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._names: dict[str, deque[str]] = {}  # of the queues that were asked for
+        self._changed: int | None = None  # the folder's time of change, and since when it is known
+        self._changed_seen = 0.0
+        self._listed = 0.0  # when the last listing began
+        self._rest_until = 0.0
+
+    def next(self, queue: str) -> str | None:
+        """The oldest name that was not yet given; None where none waits."""
+        if queue not in self._names:
+            self._names[queue] = deque()
+            self._list()
+        elif not self._names[queue] and self._is_to_be_listed():
+            self._list()
+        names = self._names[queue]
+        return names.popleft() if names else None
+
+    def forget(self, queue: str) -> None:
+        self._names.pop(queue, None)
+
+    def _is_to_be_listed(self) -> bool:
+        now = time.monotonic()
+        changed = os.stat(self._path).st_mtime_ns
+        if changed != self._changed:
+            self._changed, self._changed_seen = changed, now
+        # A listing that began later than this has all that came with this time of change.
+        complete = self._listed >= self._changed_seen + _COARSEST_CLOCK
+        if complete and now < self._listed + _LOOK_ANYWAY_AFTER:
+            return False
+        return now >= self._rest_until
+
+    def _list(self) -> None:
+        self._listed = time.monotonic()
+        found: dict[str, list[str]] = {f"{queue}.msg": [] for queue in self._names}
+        for name in os.listdir(self._path):
+            if (names := found.get(name.partition(".")[2])) is not None:
+                names.append(name)
+        for queue in self._names:
+            self._names[queue] = deque(sorted(found[f"{queue}.msg"]))
+        now = time.monotonic()
+        self._rest_until = now + min(_REST_PER_LISTING * (now - self._listed), _LONGEST_REST)
+
 
 class Channel(filesystem.Channel):
     # --- messages -----------------------------------------------------------------------------
@@ -43,9 +107,7 @@ class Channel(filesystem.Channel):
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         """:raises Empty: there is no message; none is waited for."""
         folder = Path(self.data_folder_in)
-        for name in sorted(os.listdir(folder)):
-            if name.partition(".")[2] != f"{queue}.msg":
-                continue
+        while (name := self._waiting.next(queue)) is not None:
             taken = folder / f".{name}.taken"
             try:
                 (folder / name).rename(taken)
@@ -58,6 +120,12 @@ class Channel(filesystem.Channel):
             except ValueError:  # not one of ours, or a disk that was full
                 logger.warning("A message that is no JSON was dropped: %s", name)
         raise Empty
+
+    @property
+    def _waiting(self) -> _Folder:
+        transport: Any = self.connection
+        folder: _Folder = transport.folder(self.data_folder_in)
+        return folder
 
     # --- which queues an exchange leads to ----------------------------------------------------
 
@@ -86,6 +154,7 @@ class Channel(filesystem.Channel):
         **kwargs: Any,
     ) -> None:
         self._purge(queue)
+        self._waiting.forget(queue)
         row = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         self._change_table(exchange, lambda table: [other for other in table if other != row])
 
@@ -114,6 +183,14 @@ class Channel(filesystem.Channel):
 
 class Transport(filesystem.Transport):
     Channel = Channel
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._folders: dict[str, _Folder] = {}
+
+    def folder(self, path: str) -> _Folder:
+        """One for all channels of a connection: they would list the same folder one by one."""
+        return self._folders.setdefault(path, _Folder(path))
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -16,11 +16,17 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from tests.processes import ROOT, Process
-from tests.services import Postgres, Redis, Service
+from tests.services import Nginx, Postgres, Redis, Service
 from tests.services.base import is_running, wait_until
 
 
-@pytest.fixture(params=["postgres", "redis", "rabbitmq"])
+@pytest.fixture
+def plain_nginx() -> Iterator[Nginx]:
+    with Nginx("server { listen 127.0.0.1:{http_port}; return 204; }") as server:
+        yield server
+
+
+@pytest.fixture(params=["postgres", "redis", "rabbitmq", "plain_nginx"])
 def server(request: pytest.FixtureRequest) -> Service:
     return request.getfixturevalue(request.param)
 

@@ -50,9 +50,13 @@ class Authority:
         self.certificate = self._build(self.name, self.key, [], authority=True)
         self._count = 0
 
+    @property
+    def pem(self) -> bytes:
+        """The authority's own certificate, for programs that are given a file of it."""
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
     def trusting(self) -> ssl.SSLContext:
-        pem = self.certificate.public_bytes(serialization.Encoding.PEM).decode()
-        return ssl.create_default_context(cadata=pem)
+        return ssl.create_default_context(cadata=self.pem.decode())
 
     def serving(
         self,

@@ -4,9 +4,10 @@ They are started when a test first asks for them and ended with the test run, ho
 """
 
 from .base import Service, free_port
+from .nginx import Nginx
 from .pgbouncer import PgBouncer
 from .postgres import Postgres
 from .rabbitmq import RabbitMQ
 from .redis import Redis
 
-__all__ = ["PgBouncer", "Postgres", "RabbitMQ", "Redis", "Service", "free_port"]
+__all__ = ["Nginx", "PgBouncer", "Postgres", "RabbitMQ", "Redis", "Service", "free_port"]

@@ -56,7 +56,7 @@ class Postgres(Service):
         self.data.mkdir()
         if os.getuid() == 0:
             self.folder.chmod(0o755)
-            owner = _unprivileged_user()
+            owner = unprivileged_user()
             for path in (self.data, password_file):
                 shutil.chown(path, owner.pw_uid, owner.pw_gid)
         made = subprocess.run(
@@ -113,7 +113,7 @@ class Postgres(Service):
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _unprivileged_user() -> pwd.struct_passwd:
+def unprivileged_user() -> pwd.struct_passwd:
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)
@@ -126,7 +126,7 @@ def as_unprivileged_user() -> list[str]:
     """The words before a command that must not run as root."""
     if os.getuid() != 0:
         return []
-    owner = _unprivileged_user()
+    owner = unprivileged_user()
     return [
         "/usr/bin/setpriv",
         f"--reuid={owner.pw_uid}",

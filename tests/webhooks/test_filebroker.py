@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import Empty
@@ -143,3 +145,105 @@ def test_a_deleted_queue_gets_nothing_more(folder: Path, name: str) -> None:
         queue.queue.delete()
     assert json.loads(table.read_text()) == []
     assert not any((folder / "queue").iterdir())
+
+
+def leave_behind(folder: Path, queue: str, count: int) -> None:
+    """`count` messages that nobody has read yet."""
+    with connect(folder) as connection, connection.SimpleQueue(queue) as simple:
+        simple.put(0)
+        [written] = (folder / "queue").glob(f"*.{queue}.msg")
+        content = written.read_bytes()
+        for number in range(1, count):
+            (folder / "queue" / f"{time.time_ns():020}_{number}.{queue}.msg").write_bytes(content)
+
+
+def cost_of_a_message(folder: Path, queue: str) -> float:
+    """Seconds of CPU for each message, while a second queue is looked at as a worker does."""
+    costs = []
+    with (
+        connect(folder) as connection,
+        connection.SimpleQueue(queue) as simple,
+        connection.SimpleQueue(f"{queue}-second") as second,
+    ):
+        for _ in range(5):
+            start = time.process_time()
+            for _ in range(60):
+                simple.get(timeout=60).ack()
+                with pytest.raises(Empty):
+                    second.get_nowait()
+            costs.append((time.process_time() - start) / 60)
+    return statistics.median(costs)
+
+
+def test_a_message_costs_the_same_however_many_wait(folder: Path, name: str) -> None:
+    costs = []
+    for count in (500, 5000):
+        (folder / str(count)).mkdir()
+        for sub in ("queue", "control"):
+            (folder / str(count) / sub).mkdir()
+        leave_behind(folder / str(count), f"{name}{count}", count)
+        costs.append(cost_of_a_message(folder / str(count), f"{name}{count}"))
+    few, many = costs
+    assert many < 4 * few
+
+
+def test_an_idle_reader_does_not_list_what_waits_for_others(
+    run: Run, folder: Path, name: str
+) -> None:
+    leave_behind(folder, f"{name}-other", 50)
+    read = """
+        import time
+        listed = 0
+        def watch(event, arguments):
+            global listed
+            listed += event in ("os.listdir", "os.scandir")
+        sys.addaudithook(watch)
+        with connection.SimpleQueue(words[0]) as queue:
+            deadline = time.monotonic() + 60
+            quiet = 0
+            while quiet < 40 and time.monotonic() < deadline:
+                before = listed
+                try:
+                    queue.get(timeout=0.02)
+                except Empty:
+                    pass
+                quiet = quiet + 1 if listed == before else 0
+            print("quiet" if quiet == 40 else "lists again and again", flush=True)
+            print(queue.get(timeout=60).payload, flush=True)
+    """
+    reader = run(read, name)
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "quiet\n"
+    # What comes then is seen: this file and the folder's other changes are told apart.
+    with connect(folder) as connection, connection.SimpleQueue(name) as queue:
+        queue.put("news")
+    assert outcome(reader) == "news\n"
+
+
+def take(queue: kombu.simple.SimpleQueue, count: int) -> list[object]:
+    taken = []
+    for _ in range(count):
+        message = queue.get(timeout=60)
+        message.ack()
+        taken.append(message.payload)
+    return taken
+
+
+def test_what_waits_for_others_stays_and_keeps_its_order(folder: Path, name: str) -> None:
+    with (
+        connect(folder) as connection,
+        connection.SimpleQueue(name) as queue,
+        connection.SimpleQueue(f"{name}-other") as other,
+    ):
+        for number in range(20):
+            queue.put(number)
+            other.put(number)
+        assert take(queue, 10) == list(range(10))
+        other.put(20)
+        with connect(folder) as second, second.SimpleQueue(name) as faster:
+            assert take(faster, 5) == list(range(10, 15))
+        # Names that were listed and are gone by now are passed over.
+        assert take(queue, 5) == list(range(15, 20))
+        with pytest.raises(Empty):
+            queue.get(timeout=0.05)
+        assert take(other, 21) == list(range(21))
