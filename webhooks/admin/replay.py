@@ -186,15 +186,18 @@ class BulkJobAdmin(ReadOnlyAdmin):
         return job
 
     def story(self, request: HttpRequest, obj: BulkJob) -> dict[str, Any]:
-        conditions, query = [(gettext("webhook"), obj.webhook)], f"webhook={obj.webhook_id}"
+        conditions: list[tuple[str, Any]] = []
+        query = ""
         replays = obj.kind in jobs.CHOSEN
         if replays:
-            query = ""
             try:
                 chosen = jobs.read(obj.chosen)
                 conditions, query = presentation.conditions(chosen), presentation.list_query(chosen)
             except jobs.ChosenUnreadable as problem:
                 conditions = [("", str(problem))]
+        else:
+            conditions = [(gettext("webhook"), obj.webhook)]
+            query = f"webhook={obj.webhook_id}"
         list_url = reverse("admin:webhooks_delivery_changelist")
         return {
             "job": obj,
