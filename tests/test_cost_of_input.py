@@ -437,7 +437,7 @@ def test_a_body_costs_in_proportion_to_its_length(
         "tarefas/tarefa",
         "webhooks/delivery",
         "webhooks/event",
-        "webhooks/replayjob",
+        "webhooks/bulkjob",
         "webhooks/webhook",
     ],
 )

@@ -20,7 +20,7 @@ from tests.crm import make_chamado, make_cliente, make_tarefa
 from tests.webhooks.makers import a_delivery, a_tally, a_webhook, ago, an_attempt, an_event
 from webhooks import audit
 from webhooks.api import rd_station
-from webhooks.models import Delivery, ReplayJob, Webhook
+from webhooks.models import BulkJob, Delivery, Webhook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -79,7 +79,7 @@ def any_delivery(number: int) -> None:
 
 
 def a_job(number: int) -> None:
-    ReplayJob.objects.create(chosen={}, user=somebody(number), total=1, rate=1, until_id=1)
+    BulkJob.objects.create(chosen={}, user=somebody(number), total=1, rate=1, until_id=1)
 
 
 def an_entry(number: int) -> None:
@@ -109,7 +109,7 @@ LISTS: dict[str, Callable[[int], Any]] = {
     "/admin/webhooks/auditentry/": an_entry,
     "/admin/webhooks/delivery/": any_delivery,
     "/admin/webhooks/event/": a_retried_delivery,
-    "/admin/webhooks/replayjob/": a_job,
+    "/admin/webhooks/bulkjob/": a_job,
     "/admin/webhooks/webhook/": a_busy_webhook,
 }
 

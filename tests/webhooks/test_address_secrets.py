@@ -38,7 +38,7 @@ MAY = [
     "view_event",
     "view_delivery",
     "view_auditentry",
-    "view_replayjob",
+    "view_bulkjob",
     "view_payload",
     "export_delivery",
     "replay_delivery",
