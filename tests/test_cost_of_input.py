@@ -253,7 +253,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "patterns": lambda text: patterns.wants(text.split("."), "cliente.criado"),
     "address": lambda text: addresses.check_url(f"https://{text}", addresses.Policy()),
     "path": lambda text: addresses.check_url(f"https://a.com/{text}", addresses.Policy()),
-    "address shown": lambda text: addresses.without_query_values(f"https://a?{text}&a={text}"),
+    "address shown": lambda text: addresses.shown_address(f"https://a?{text}&a={text}"),
     "placeholders": lambda text: placeholders.fill(text, lambda name: name),
     "placeholders of an address": lambda text: placeholders.fill_address(
         f"https://a.com/{text}?{text}", lambda name: name

@@ -146,7 +146,7 @@ def test_a_replays_lease_is_as_long_as_its_pace_needs() -> None:
 def test_a_test_event_is_left_to_its_sender_for_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Delivery] = []
 
-    def look(delivery: Delivery) -> Any:
+    def look(delivery: Delivery, **options: Any) -> Any:
         made.append(Delivery.objects.get(pk=delivery.pk))
         raise LookupError
 

@@ -371,6 +371,7 @@ def test_what_cannot_be_told_cannot_be_saved(tell, settings, data):
     assert changes()[-1] == {"data": {"anterior": {}, "novo": {"x": 1}}}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_record_that_is_too_large_to_be_kept_cannot_be_saved(tell):
     """Also where no event's body tells what is so large; of an update the old counts as the new."""
     large = {"x": "y" * 700_000}

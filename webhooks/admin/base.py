@@ -14,7 +14,9 @@ from django.db.models import QuerySet
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
 from django.utils.translation import gettext
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from ..databases import writing
@@ -74,6 +76,8 @@ class StoryAdmin(NoGuessing):
         """What the page's template needs; asked for only where the user may see the object."""
         return {}
 
+    # What was typed is in the request already when `story` fails.
+    @method_decorator(sensitive_post_parameters())
     def change_view(
         self,
         request: HttpRequest,
