@@ -121,7 +121,7 @@ def test_a_key_whose_process_died_can_be_used_again(
     class Killed(BaseException):
         pass
 
-    def die(webhook: Webhook) -> None:
+    def die(webhook: Webhook, **options: Any) -> None:
         raise Killed
 
     with receiver() as (url, got):
