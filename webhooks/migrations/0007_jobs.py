@@ -1,5 +1,8 @@
 """Replays become one kind of job among several, each with a fence for its lease."""
 
+from collections.abc import Callable
+from typing import Any
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -10,14 +13,19 @@ from django.db.migrations.state import StateApps
 def _rename_permission(before: str, after: str) -> migrations.RunPython:
     """What people may see stays what they may see: renaming a model leaves its permissions."""
 
-    def rename(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-        database = schema_editor.connection.alias
-        permissions = apps.get_model("auth", "Permission").objects.using(database)
-        permissions.filter(content_type__app_label="webhooks", codename=f"view_{before}").update(
-            codename=f"view_{after}", name="Can view job"
-        )
+    def rename(one: str, other: str, name: str) -> Callable[[StateApps, Any], None]:
+        def run(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+            database = schema_editor.connection.alias
+            permissions = apps.get_model("auth", "Permission").objects.using(database)
+            permissions.filter(content_type__app_label="webhooks", codename=f"view_{one}").update(
+                codename=f"view_{other}", name=name
+            )
 
-    return migrations.RunPython(rename, migrations.RunPython.noop)
+        return run
+
+    return migrations.RunPython(
+        rename(before, after, "Can view job"), rename(after, before, "Can view replay")
+    )
 
 
 class Migration(migrations.Migration):
