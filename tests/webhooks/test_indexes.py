@@ -22,10 +22,8 @@ OURS = {"webhooks", "api_common", "clientes", "tarefas", "chamados"}
 def repeated() -> list[str]:
     """Indexes of whole tables whose columns are the first ones of another such index."""
     found = []
-    for model in apps.get_models():
-        if model._meta.app_label not in OURS:
-            continue
-        table = model._meta.db_table
+    ours = {each._meta.db_table for each in apps.get_models() if each._meta.app_label in OURS}
+    for table in sorted(ours & {*connection.introspection.table_names()}):
         with connection.cursor() as cursor:
             constraints = connection.introspection.get_constraints(cursor, table)
             partial = _partial(cursor, table)
