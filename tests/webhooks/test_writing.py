@@ -331,13 +331,22 @@ LOOKS = {
     "panel",
     "preview",
     "previewed_object",
+    "read_last_attempts",
     "sparklines",
     "waiting",
     "workers",
 }
 """What is only shown, and may come from a replica."""
 
-NO_ROWS = {"assign", "clean_secret", "clean_subject", "clean_url", "public_key", "retention_limits"}
+NO_ROWS = {
+    "assign",
+    "clean_secret",
+    "clean_subject",
+    "clean_url",
+    "misconfigured",
+    "public_key",
+    "retention_limits",
+}
 
 
 def test_every_public_operation_is_known_here() -> None:
