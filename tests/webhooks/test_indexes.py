@@ -9,9 +9,8 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
-from django.db.models import QuerySet
 
-from tests.webhooks.makers import a_delivery, a_tally, a_webhook, an_event
+from tests.webhooks.makers import a_delivery, a_tally, a_webhook
 from webhooks.models import Delivery, Tally, Webhook
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -19,16 +18,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 OURS = {"webhooks", "api_common", "clientes", "tarefas", "chamados"}
 
 
-def repeated() -> list[str]:
-    """Indexes of whole tables whose columns are the first ones of another such index."""
-    found = []
+def whole_indexes() -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
+    """By table, those of all its rows: by name, each column with its order."""
     ours = {each._meta.db_table for each in apps.get_models() if each._meta.app_label in OURS}
+    found = {}
     for table in sorted(ours & {*connection.introspection.table_names()}):
         with connection.cursor() as cursor:
             constraints = connection.introspection.get_constraints(cursor, table)
             partial = _partial(cursor, table)
-        # With the orders: one that ends with what is null serves another list backwards.
-        indexes = {
+        found[table] = {
             name: tuple(
                 zip(about["columns"], about.get("orders") or itertools.repeat("ASC"), strict=False)
             )
@@ -39,13 +37,19 @@ def repeated() -> list[str]:
             and None not in about["columns"]
             and not name.endswith("_like")  # another operator class
         }
-        found += [
-            f"{table}: {name} repeats {other}"
-            for name, columns in indexes.items()
-            for other, longer in indexes.items()
-            if len(longer) > len(columns) and longer[: len(columns)] == columns
-        ]
     return found
+
+
+def repeated() -> list[str]:
+    """Indexes whose columns are the first ones of another, in the same order: one that ends with
+    what is null serves another list backwards."""
+    return [
+        f"{table}: {name} repeats {other}"
+        for table, indexes in whole_indexes().items()
+        for name, columns in indexes.items()
+        for other, longer in indexes.items()
+        if len(longer) > len(columns) and longer[: len(columns)] == columns
+    ]
 
 
 def _partial(cursor: Any, table: str) -> set[str]:
@@ -64,33 +68,22 @@ def test_no_index_repeats_the_beginning_of_another():
     assert repeated() == []
 
 
-def plan(rows: QuerySet[Any]) -> str:
-    sql, params = rows.query.sql_with_params()
-    how = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # the tables are small here
-        cursor.execute(f"{how} {sql}", params)
-        return "\n".join(str(row) for row in cursor.fetchall())
-
-
-def test_what_lost_an_index_of_its_own_is_found_along_a_composite_one():
-    webhook, event = a_webhook(), an_event()
-    a_delivery(webhook, event)
-    a_tally(webhook, failures=1)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")  # of tables in which other tests had other rows
-    deliveries = Delivery.objects.order_by()
-    for rows, indexes in (
-        # The cascade from an event, its page, pruning.
-        (deliveries.filter(event__in=[event.pk]), {"webhooks_delivery_once", "autoindex"}),
-        # Whether a webhook may go, and what the lists show of one.
-        (deliveries.filter(webhook__in=[webhook.pk]), {"webhooks_delivery_webhook"}),
-        (Tally.objects.order_by().filter(webhook=webhook.pk), {"webhooks_tally_hour", "autoindex"}),
-    ):
-        told = plan(rows)
-        # SQLite names the index of a constraint itself.
-        assert any(index in told for index in indexes), told
+def test_every_foreign_key_leads_an_index():
+    """Cascades, pruning and pages look rows up by it."""
+    leads = {
+        (table, columns[0][0])
+        for table, indexes in whole_indexes().items()
+        for columns in indexes.values()
+    }
+    keys = {
+        (model._meta.db_table, field.column)
+        for model in apps.get_models()
+        if model._meta.app_label in OURS
+        for field in model._meta.local_fields
+        if field.is_relation
+    }
+    assert ("webhooks_delivery", "event_id") in keys
+    assert keys - leads == set()
 
 
 def test_rows_that_others_depend_on_go_with_them_or_hold_them_back():
