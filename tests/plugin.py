@@ -10,6 +10,7 @@ import pytest
 
 ONLY = {"postgres": "sqlite_only", "sqlite": "postgres_only"}
 SERVERS = {"postgres", "pgbouncer", "redis", "rabbitmq", "deployment", "plain_nginx", "browser"}
+SITE = {"browser", "production"}  # folders
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("services")
+        if item.path.parent.name in SITE:
+            item.add_marker("site")
 
 
 def pytest_configure(config: pytest.Config) -> None:

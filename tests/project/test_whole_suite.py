@@ -16,7 +16,7 @@ CONFIGURATION = """
 [tool.pytest.ini_options]
 addopts = ["-p", "no:django", "-p", "tests.plugin", "--strict-markers", "--import-mode=importlib"]
 pythonpath = ["."]
-markers = ["fault", "attack", "both_databases", "postgres_only", "sqlite_only", "services"]
+markers = ["fault", "attack", "both_databases", "postgres_only", "sqlite_only", "services", "site"]
 """
 PASSES = "def test_passes(): pass\n"
 FAILS = "def test_fails(): assert False\n"
@@ -115,7 +115,7 @@ def test_a_run_that_breaks_off_is_never_flaky(project: Path, text: str, status: 
     write(project, bad=text, good=PASSES)
     done = whole_suite(project)
     assert done.returncode == 1
-    assert f"pytest ended with status {status} on postgres (not fault" in done.stdout
+    assert f"pytest ended with status {status} on postgres (not (fault" in done.stdout
 
 
 def test_a_suite_that_is_told_to_end_ends_its_tests_in_order(project: Path) -> None:
