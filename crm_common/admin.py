@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from api_common.admin import MAX_SEARCH_LENGTH
 from api_common.brief import quote_briefly
 
 from . import public_ids
@@ -20,8 +21,6 @@ from .models import Record
 
 # Beyond these the page would be a wall of errors; the count of the rest is told.
 MAX_PROBLEMS_SHOWN = 20
-# Each word of a search is a condition more, and databases take only so many.
-MAX_SEARCH_LENGTH = 200
 
 
 class RecordAdmin(admin.ModelAdmin):
