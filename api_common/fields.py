@@ -148,9 +148,9 @@ class Body(Field, serializers.Serializer):  # type: ignore[type-arg]
         known = [name for name, field in self.fields.items() if not field.read_only]
         errors: dict[str, Any] = {}
         message = _("There is no such key. There are: %(known)s.") % {"known": ", ".join(known)}
-        for name in data:
-            if name not in known and name not in self.ignored and len(errors) < MOST_UNKNOWN:
-                errors[name[:100]] = [serializers.ErrorDetail(message, code="unknown")]
+        unknown = [name for name in data if name not in known and name not in self.ignored]
+        for name in unknown[:MOST_UNKNOWN]:
+            errors[name[:100]] = [serializers.ErrorDetail(message, code="unknown")]
         for name in self.as_it_is:
             if name in data and data[name] != (now := self.now(name)):
                 message = self.error_messages["fixed"].format(now=json.dumps(now))
@@ -159,6 +159,11 @@ class Body(Field, serializers.Serializer):  # type: ignore[type-arg]
             values = super().to_internal_value(data)
         except serializers.ValidationError as error:
             errors |= cast(dict[str, Any], error.detail)
+        if (more := len(unknown) - MOST_UNKNOWN) > 0:
+            text = _("And %(count)d more.") % {"count": more}
+            errors.setdefault("non_field_errors", []).append(
+                serializers.ErrorDetail(text, code="more")
+            )
         if errors:
             raise serializers.ValidationError(errors)
         return values

@@ -173,3 +173,11 @@ def test_a_command_repeats_no_long_argument(words: list[str]) -> None:
     with pytest.raises(CommandError) as refused:
         call_command(*words)
     assert len(str(refused.value)) < 2_000
+
+
+def test_of_many_unknown_keys_some_are_named_and_the_rest_counted(root: Caller) -> None:
+    body = {"nome": "a", **{f"k{n}": 1 for n in range(25_000)}}
+    errors = root.post("clientes/", body).json()["errors"]
+    assert {each["code"] for each in errors[:-1]} == {"unknown"}
+    assert errors[-1]["code"] == "more"
+    assert str(25_000 - len(errors[:-1])) in errors[-1]["detail"]

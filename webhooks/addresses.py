@@ -99,9 +99,20 @@ def secrets_of(url: str) -> set[str]:
     path, query = match["path"] or "", (match["query"] or "?")[1:]
     first, _slash, rest = path.removeprefix("/").partition("/")
     hidden = rest if _WORD.fullmatch(first) else path.removeprefix("/")
-    values = [pair.rpartition("=")[2] for pair in query.split("&")]
-    parts = [each for each in [*hidden.split("/"), *values] if _may_be_token(each)]
+    pairs = [pair.rpartition("=") for pair in query.split("&")]
+    parts = [part for part in hidden.split("/") if _may_be_token(part)]
+    parts += [
+        value
+        for name, _equals, value in pairs
+        if _may_be_token(value) or (_NAMES_A_SECRET.search(name) and "{{" not in value)
+    ]
     return {*parts, *([hidden.strip("/")] if "/" in hidden.strip("/") else [])}
+
+
+# Parameters whose value is a secret whatever it looks like.
+_NAMES_A_SECRET = re.compile(
+    "token|key|secret|senha|pass|pwd|auth|sig|hash|code|credential", re.IGNORECASE
+)
 
 
 def _may_be_token(text: str) -> bool:

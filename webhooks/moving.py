@@ -148,7 +148,10 @@ def advance(pk: int, fence: int, *, size: int | None = None, using: str) -> Step
             changed=F("changed") + changed,
             last_id=0 if again else ids[-1] if ids else F("last_id"),
             passed_over=0 if ended else passed_over,
-            **end(using) if done else {"leased_until": jobs.lease(0, using)},
+            # What others changed meanwhile is nothing that is left.
+            **end(using) | {"total": F("changed") + changed}
+            if done
+            else {"leased_until": jobs.lease(0, using)},
         )
     return Step(len(ids), changed, done, PAUSE_SECONDS if again else 0.0)
 

@@ -50,6 +50,11 @@ def test_the_command_lists_and_revokes(db: None) -> None:
     assert run("ana", "--revoke", "all")[0] == "Revoked: 1.\n"
     with pytest.raises(CommandError, match="No token"):
         run("ana", "--revoke", "all")
+    with pytest.raises(CommandError, match="needs the beginning"):
+        run("ana", "--revoke", "")
+    with pytest.raises(CommandError, match="not allowed with"):
+        run("ana", "--list", "--revoke", "all")
+    assert Token.objects.count() == 2
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from webhooks.addresses import (
     Target,
     check_ip,
     check_url,
+    secrets_of,
     shown_address,
 )
 
@@ -514,3 +515,17 @@ def test_no_message_repeats_a_password_in_an_address(url: str) -> None:
 )
 def test_the_secrets_of_an_address_are_not_for_everyone(url: str, shown: str) -> None:
     assert shown_address(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("https://a.example/x?token=QUERYSECRET", {"QUERYSECRET"}),
+        ("https://a.example/x?page=clientes&API_KEY=abcdefgh", {"abcdefgh"}),
+        ("https://a.example/x?page=clientes", set()),
+        ("https://a.example/x?token={{id}}", set()),
+    ],
+)
+def test_a_value_is_a_secret_where_its_name_says_so(url: str, secrets: set[str]) -> None:
+    """A receiver that sends the address back does not make it seen."""
+    assert secrets_of(url) == secrets

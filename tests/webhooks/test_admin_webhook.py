@@ -150,6 +150,7 @@ def test_a_refused_form_does_not_send_the_secrets_back(root: Client) -> None:
     )
     html = root.post(ADD, values).content.decode()
     assert "um segredo só meu" not in html
+    assert "token-secreto" not in html
 
 
 def test_whoever_gave_a_secret_is_asked_for_it_again_when_the_form_is_refused(
@@ -164,6 +165,43 @@ def test_whoever_gave_a_secret_is_asked_for_it_again_when_the_form_is_refused(
     answer = root.post(page(webhook, "rotate"), {"overlap_hours": "-1", **given})
     assert list(answer.context["form"].errors) == ["overlap_hours", "secret"]
     assert webhook.signing_keys.get().secret.reveal() == SECRET
+
+
+def test_a_secret_is_asked_for_until_it_is_typed_however_often_the_form_is_refused(
+    root: Client,
+) -> None:
+    secrets = {"secret": "um segredo só meu", "auth_secret": "token-secreto"}
+    bearer = {"auth_type": "bearer"}
+    html = root.post(ADD, form(name="", **secrets, **bearer)).content.decode()
+    # What the page takes along; what was typed is not in it.
+    typed = {f"{name}-typed": "1" for name in secrets}
+    assert all(f'name="{name}"' in html for name in typed)
+    again = root.post(ADD, form(name="", **typed, **bearer))
+    assert {*again.context["adminform"].form.errors} == {"name", *secrets}
+    assert all(f'name="{name}"' in again.content.decode() for name in typed)
+    alone = root.post(ADD, form(**typed, **bearer))
+    assert {*alone.context["adminform"].form.errors} == {*secrets}
+    assert not Webhook.objects.exists()
+
+    root.post(ADD, form(**secrets, **typed, **bearer))
+    webhook = Webhook.objects.get()
+    assert webhook.signing_keys.get().secret.reveal() == secrets["secret"]
+    assert webhook.auth_secret.reveal() == secrets["auth_secret"]
+
+
+def test_a_new_password_that_was_refused_does_not_remove_the_stored_one(root: Client) -> None:
+    webhook = a_webhook(auth_type="bearer", auth_secret="o-antigo")
+    values = form(auth_type="bearer", auth_secret="um-token-novo")
+    html = root.post(page(webhook), {**values, "name": ""}).content.decode()
+    assert "um-token-novo" not in html
+    typed = {"auth_secret-typed": "1"}
+    answer = root.post(page(webhook), form(auth_type="bearer", auth_secret="", **typed))
+    assert [*answer.context["adminform"].form.errors] == ["auth_secret"]
+    webhook.refresh_from_db()
+    assert webhook.auth_secret.reveal() == "o-antigo"
+    # Without authentication none is needed.
+    answer = root.post(page(webhook), form(auth_type="none", auth_secret="", **typed))
+    assert answer.status_code == 302
 
 
 def test_the_list_is_narrowed_by_format_under_its_name(root: Client) -> None:

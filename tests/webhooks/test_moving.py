@@ -138,6 +138,18 @@ def test_what_is_more_than_a_request_does_is_a_job_for_workers(
     assert cancelled == (9 if name == "delete" else 0)
 
 
+def test_a_job_that_is_done_has_nothing_left_whatever_others_did_meanwhile() -> None:
+    webhook = a_webhook()
+    owed(webhook, 3)
+    operations.pause(webhook, at_once=0)
+    job = operations.job_of(webhook)
+    assert job is not None
+    Delivery.objects.filter(pk=Delivery.objects.latest("id").pk).update(status="delivered")
+    work()
+    job.refresh_from_db()
+    assert (job.state, job.changed, job.total) == ("done", 2, 2)
+
+
 def test_none_at_once_leaves_all_of_it_to_workers() -> None:
     webhook = a_webhook()
     owed(webhook, 3)

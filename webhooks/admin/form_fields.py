@@ -9,10 +9,13 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..fields import MASK, Sealed
+from ..formfields import SealedFormField
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _WAIT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)")
@@ -32,27 +35,69 @@ class _WrittenField(forms.CharField):
             return True
 
 
+class _SecretInput(forms.PasswordInput):
+    """Sends back that a secret was typed, and never the secret."""
+
+    typed = False
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        shown = super().render(name, None if self.typed else value, attrs, renderer)
+        if not self.typed:
+            return shown
+        return format_html('{}<input type="hidden" name="{}" value="1">', shown, _was_typed(name))
+
+
+def _was_typed(name: str) -> str:
+    return f"{name}-typed"
+
+
 class SecretField(forms.CharField):
     """A secret of the user's own, which no page sends back: see `SecretsForm`."""
 
     def __init__(self, **kwargs: Any) -> None:
-        widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        widget = _SecretInput(attrs={"autocomplete": "new-password"})
         super().__init__(required=False, strip=False, widget=widget, **kwargs)
 
 
 class SecretsForm(forms.Form):
     """Says that a secret must be typed again where the form is shown again.
 
-    Its field is empty then, which otherwise means: make one.
+    Its field is empty then, which otherwise means: make one, or remove what is stored. So it is
+    asked for until it is typed, however often the form is refused.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():
+            if isinstance(field, SealedFormField):
+                render_value = True  # the mask of what is stored
+                field.widget = _SecretInput(field.widget.attrs, render_value)
+            if isinstance(field.widget, _SecretInput):
+                field.widget.typed = self._typed(name) or self._typed_before(name)
 
     def full_clean(self) -> None:
         super().full_clean()
-        if not self.is_bound or not self.errors:
+        if not self.is_bound:
             return
+        refused = bool(self.errors)
         for name, field in self.fields.items():
-            if isinstance(field, SecretField) and self[name].data and name not in self.errors:
+            if not isinstance(field.widget, _SecretInput) or name in self.errors:
+                continue
+            lost = refused if self._typed(name) else self._typed_before(name)
+            if lost and self.needs(name):
                 self.add_error(name, gettext("Type it again: a page does not send a secret back."))
+
+    def needs(self, name: str) -> bool:
+        """Whether that secret has a meaning, as the form is filled in."""
+        return True
+
+    def _typed(self, name: str) -> bool:
+        return self.is_bound and self[name].data not in (None, "", MASK)
+
+    def _typed_before(self, name: str) -> bool:
+        return self.is_bound and _was_typed(self.add_prefix(name)) in self.data
 
 
 class ListField(_WrittenField):

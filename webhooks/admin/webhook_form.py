@@ -113,6 +113,10 @@ class WebhookForm(SecretsForm, OptionsForm, forms.ModelForm):  # type: ignore[ty
     # Set by the admin: what vetting the address found, before the transaction of the request.
     url_problem: str = ""
 
+    def needs(self, name: str) -> bool:
+        given = self.data.get(self.add_prefix("auth_type"))
+        return name != "auth_secret" or given not in (None, Webhook.Authentication.NONE)
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():

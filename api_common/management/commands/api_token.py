@@ -32,8 +32,9 @@ class Command(BaseCommand):
             default=tokens.DEFAULT_DAYS,
             help="days until it expires (default: %(default)s)",
         )
-        parser.add_argument("--list", action="store_true", help="list the user's tokens instead")
-        parser.add_argument(
+        instead = parser.add_mutually_exclusive_group()
+        instead.add_argument("--list", action="store_true", help="list the user's tokens instead")
+        instead.add_argument(
             "--revoke",
             metavar="PREFIX",
             help="revoke the user's tokens that begin so (“all” for every one)",
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user “{options['username']}”.") from None
         if options["list"]:
             self._list(user)
-        elif options["revoke"]:
+        elif options["revoke"] is not None:
             self._revoke(user, options["revoke"])
         else:
             self._create(user, options["name"], options["days"])
@@ -77,6 +78,8 @@ class Command(BaseCommand):
             )
 
     def _revoke(self, user: Any, prefix: str) -> None:
+        if not prefix:
+            raise CommandError("--revoke needs the beginning of a token, or “all”.")
         found = Token.objects.filter(user=user, revoked_at=None)
         if prefix != "all":
             found = found.filter(prefix__startswith=prefix.rstrip("…")[:16])
