@@ -17,6 +17,8 @@ from django.contrib.auth.models import Group, User
 from django.db import models
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
 from api_common import tokens
 from tests.browsing import PageForm
@@ -137,7 +139,10 @@ def directly(visit: Callable[[], Visitor], *, everything: bool, **known: str) ->
                 return written
             said = answer.errors()
             assert said.keys() & ways.keys(), said
-        for name in said.keys() & ways.keys():
+        refused = said.keys() & ways.keys()
+        with translation.override(shown.language):
+            again = gettext("Type it again: a page does not send a secret back.")
+        for name in {name for name in refused if said[name] != again}:
             write_another(name)
     raise AssertionError(f"Nothing was found that is accepted: {written}, {said}")
 
@@ -175,7 +180,8 @@ def _is_as_sent(sent: Written, answer: Shown) -> set[str]:
         for name, control in answer.html.controls.items()
         if control.kind == "password" and control.values == [""] and sent.get(name) != [""]
     }
-    for name in (sent.keys() | again.keys()) - empty - {"csrfmiddlewaretoken"}:
+    said = {f"{name}-typed" for name in empty}  # that they were typed
+    for name in (sent.keys() | again.keys()) - empty - said - {"csrfmiddlewaretoken"}:
         assert unsigned(again.get(name)) == unsigned(sent.get(name)), name
     return empty
 
