@@ -16,6 +16,17 @@ MAX_PASSES = 20
 PAUSE_SECONDS = 0.05  # between passes: workers lock for moments
 
 
+def free(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery, int]:
+    """The ids of those that nobody holds, in their order; reading them locks them until the end of
+    the transaction that is open.
+
+    No objects: of a webhook's own deliveries each would be read again, one by one, to find the
+    webhook that they have in common.
+    """
+    unlocked = deliveries.order_by("id").select_for_update(skip_locked=True, of=("self",))
+    return unlocked.values_list("id", flat=True)
+
+
 def update_in_batches(
     deliveries: QuerySet[Delivery],
     changes: dict[str, Any],
@@ -50,14 +61,7 @@ def _one_pass(
     while most is None or changed < most:
         size = batch_size if most is None else min(batch_size, most - changed)
         with transaction.atomic(using=deliveries.db):
-            # No objects: of a webhook's own deliveries each would be read again, one by one, to
-            # find the webhook that they have in common.
-            ids = list(
-                deliveries.filter(id__gt=last_id)
-                .order_by("id")
-                .select_for_update(skip_locked=True, of=("self",))
-                .values_list("id", flat=True)[:size]
-            )
+            ids = list(free(deliveries.filter(id__gt=last_id))[:size])
             changed += deliveries.filter(id__in=ids).update(**changes)
         if len(ids) < size:
             break

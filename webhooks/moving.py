@@ -18,6 +18,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.db.models import Case, F, Max, Q, QuerySet, When
 
 from . import clock, context, jobs
+from .batches import free
 from .conf import settings
 from .models import BulkJob, Delivery, Webhook
 
@@ -174,11 +175,7 @@ def _pending(job: BulkJob) -> QuerySet[Delivery]:
 def _change(wanting: QuerySet[Delivery], changes: dict[str, Any]) -> tuple[int, int]:
     """Change these, but those that are locked, in the transaction that is open: two sides that wait
     for each other's rows are a deadlock. :returns: how many; how many were left."""
-    ids = list(
-        wanting.order_by("id")
-        .select_for_update(skip_locked=True, of=("self",))
-        .values_list("id", flat=True)
-    )
+    ids = list(free(wanting))
     rows = Delivery.objects.using(wanting.db)
     changed = rows.filter(id__in=ids).update(**changes) if ids else 0
     return changed, wanting.exclude(id__in=ids).count()

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from .. import breaker
+from ..batches import free
 from ..models import Delivery, Webhook
 
 NORMAL, TROUBLED, PARKED = Webhook.Lane.NORMAL, Webhook.Lane.TROUBLED, Webhook.Lane.PARKED
@@ -128,13 +129,8 @@ class Mending(abc.ABC):
     ) -> int:
         """Change those of `ids` that still are of `deliveries` and that nobody holds."""
         with transaction.atomic(using=self.using):
-            free = list(
-                deliveries.filter(pk__in=ids)
-                .order_by("pk")
-                .select_for_update(skip_locked=True, of=("self",))
-                .values_list("pk", flat=True)
-            )
-            return Delivery.objects.using(self.using).filter(pk__in=free).update(**changes)
+            unlocked = list(free(deliveries.filter(pk__in=ids)))
+            return Delivery.objects.using(self.using).filter(pk__in=unlocked).update(**changes)
 
     @property
     def halfway(self) -> bool:
