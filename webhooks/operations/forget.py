@@ -20,6 +20,7 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from .. import audit, clock
+from ..batches import free
 from ..databases import writing
 from ..models import Attempt, Delivery, Event, Webhook
 from ._batches import Progress, no_progress
@@ -215,11 +216,7 @@ def _cancel(events: set[UUID]) -> tuple[int, set[UUID]]:
     """:returns: how many deliveries, and the events of those that a worker is at just now."""
     pending = writing(Delivery).filter(event__in=events, status=Delivery.Status.PENDING)
     # Never waited for: two sides that wait for each other's rows are a deadlock.
-    held = list(
-        pending.order_by("id")
-        .select_for_update(skip_locked=True, of=("self",))
-        .values_list("id", flat=True)
-    )
+    held = list(free(pending))
     cancelled = Delivery.objects.filter(id__in=held).update(
         **Delivery.settled(Delivery.Status.CANCELLED)
     )

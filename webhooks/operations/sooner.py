@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Least
 
-from .. import audit, clock, wakeup
+from .. import audit, batches, clock, wakeup
 from ..databases import writing
 from ..models import Delivery, Webhook
 from ..moving import waits
@@ -60,12 +60,7 @@ def _bring_forward(ids: list[int]) -> tuple[list[int], int]:
     free = writing(Delivery).filter(waits(using) | _due(using))
     with transaction.atomic():
         # A row that is being claimed or recorded is passed over, never waited for.
-        batch = list(
-            free.filter(id__in=ids)
-            .order_by("id")
-            .select_for_update(skip_locked=True, of=("self",))
-            .values_list("id", flat=True)
-        )
+        batch = list(batches.free(free.filter(id__in=ids)))
         sent = free.filter(id__in=batch).update(
             next_attempt_at=Least("next_attempt_at", clock.at(using=using))
         )
